@@ -10,6 +10,7 @@
 #include "cw-bytes.h"
 #include "cw-hash.h"
 #include "cw-identity.h"
+#include "cw-json.h"
 #include "cw-paths.h"
 
 static void
@@ -183,6 +184,43 @@ test_identity_race (void)
     g_assert_cmpint (g_rmdir (dir), ==, 0); /* no temporary file is left */
 }
 
+static JsonNode *
+parse (const char *text)
+{
+    return cw_json_parse_object (text, strlen (text), NULL);
+}
+
+static void
+test_json (void)
+{
+    g_autoptr (JsonNode) node = parse ("{\"s\":\"a]]\\\"[[\",\"n\":3,\"d\":4.0,\"m\":-1,\"f\":1.5,\"o\":{}}");
+    g_autofree char *deep = g_strnfill (1000000, '[');
+    g_autofree char *quoted = NULL;
+    g_autoptr (JsonNode) odd = NULL;
+    JsonObject *object;
+    guint64 n;
+
+    g_assert_nonnull (node);
+    object = json_node_get_object (node);
+    g_assert_cmpstr (cw_json_get_string (object, "s"), ==, "a]]\"[[");
+    g_assert_null (cw_json_get_string (object, "n"));
+    g_assert_null (cw_json_get_array (object, "o"));
+    g_assert_nonnull (cw_json_get_object (object, "o"));
+    g_assert_true (cw_json_get_uint (object, "n", &n) && n == 3);
+    g_assert_true (cw_json_get_uint (object, "d", &n) && n == 4);
+    g_assert_false (cw_json_get_uint (object, "m", &n));
+    g_assert_false (cw_json_get_uint (object, "f", &n));
+    g_assert_null (parse (""));
+    g_assert_null (parse ("[1]"));
+    g_assert_null (parse ("{\"a\":'x'}"));
+    g_assert_null (parse ("/**/{}"));
+    g_assert_null (cw_json_parse_object ("{}\0{}", 5, NULL));
+    g_assert_null (parse (deep)); /* json-glib itself would overflow the stack */
+    quoted = g_strdup_printf ("{\"a\":\"%s\"}", deep);
+    odd = parse (quoted);
+    g_assert_nonnull (odd);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -192,6 +230,7 @@ main (int argc, char **argv)
     g_test_add_func ("/base/base32", test_base32);
     g_test_add_func ("/base/hkdf", test_hkdf);
     g_test_add_func ("/base/sha256", test_sha256);
+    g_test_add_func ("/base/json", test_json);
     g_test_add_func ("/base/identity", test_identity);
     g_test_add_func ("/base/identity/refused", test_identity_refused);
     g_test_add_func ("/base/identity/race", test_identity_race);
