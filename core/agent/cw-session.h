@@ -22,16 +22,17 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (CwSession, cw_session, CW, SESSION, GObject)
 
 typedef struct {
-    const CwSettings *settings;  /* copied */
-    const CwIdentity *identity;  /* borrowed, must outlive the session */
-    const char *code;            /* NULL: sender makes one; receiver calls set_code() later */
-    unsigned code_length;        /* words; 0: the setting */
-    gboolean verify;             /* "verify" is emitted and waited for */
-    gboolean no_direct;          /* relay only */
+    const CwSettings *settings; /* copied */
+    const CwIdentity *identity; /* borrowed, must outlive the session */
+    const char *code;           /* NULL: sender makes one; receiver calls set_code() later */
+    unsigned code_length;       /* words; 0: the setting */
+    gboolean verify;            /* "verify" is emitted and waited for */
+    gboolean no_direct;         /* relay only */
 } CwSessionOptions;
 
 /* Sends @outgoing (taken) or @text: exactly one is not NULL. */
-CwSession *cw_session_new_send (const CwSessionOptions *options, CwOutgoing *outgoing,
+CwSession *cw_session_new_send (const CwSessionOptions *options,
+                                CwOutgoing *outgoing,
                                 const char *text);
 CwSession *cw_session_new_receive (const CwSessionOptions *options);
 
@@ -62,9 +63,9 @@ GPtrArray *cw_session_get_paths (CwSession *self);
 
 /* Who the other is, from "peer" on. Borrowed. */
 typedef struct {
-    gboolean is_causeway;  /* else: some other wormhole program, and the rest is empty */
-    char *name;            /* what it calls itself; made safe for display, or NULL */
-    char *fingerprint;     /* of its identity, proved when the route stands; or NULL */
+    gboolean is_causeway; /* else: some other wormhole program, and the rest is empty */
+    char *name;           /* what it calls itself; made safe for display, or NULL */
+    char *fingerprint;    /* of its identity, proved when the route stands; or NULL */
 } CwPeer;
 const CwPeer *cw_session_get_peer (CwSession *self);
 

@@ -11,42 +11,42 @@
 static inline guint16
 cw_load_be16 (const guint8 *p)
 {
-    return (guint16) (p[0] << 8 | p[1]);
+    return (guint16)(p[0] << 8 | p[1]);
 }
 
 static inline guint32
 cw_load_be32 (const guint8 *p)
 {
-    return (guint32) p[0] << 24 | (guint32) p[1] << 16 | (guint32) p[2] << 8 | p[3];
+    return (guint32)p[0] << 24 | (guint32)p[1] << 16 | (guint32)p[2] << 8 | p[3];
 }
 
 static inline guint64
 cw_load_be64 (const guint8 *p)
 {
-    return (guint64) cw_load_be32 (p) << 32 | cw_load_be32 (p + 4);
+    return (guint64)cw_load_be32 (p) << 32 | cw_load_be32 (p + 4);
 }
 
 static inline void
 cw_store_be16 (guint8 *p, guint16 v)
 {
-    p[0] = (guint8) (v >> 8);
-    p[1] = (guint8) v;
+    p[0] = (guint8)(v >> 8);
+    p[1] = (guint8)v;
 }
 
 static inline void
 cw_store_be32 (guint8 *p, guint32 v)
 {
-    p[0] = (guint8) (v >> 24);
-    p[1] = (guint8) (v >> 16);
-    p[2] = (guint8) (v >> 8);
-    p[3] = (guint8) v;
+    p[0] = (guint8)(v >> 24);
+    p[1] = (guint8)(v >> 16);
+    p[2] = (guint8)(v >> 8);
+    p[3] = (guint8)v;
 }
 
 static inline void
 cw_store_be64 (guint8 *p, guint64 v)
 {
-    cw_store_be32 (p, (guint32) (v >> 32));
-    cw_store_be32 (p + 4, (guint32) v);
+    cw_store_be32 (p, (guint32)(v >> 32));
+    cw_store_be32 (p + 4, (guint32)v);
 }
 
 /* A read cursor over borrowed bytes. Lengths are compared with what remains, never added to a

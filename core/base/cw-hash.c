@@ -55,8 +55,8 @@ cw_sha256_update (CwSha256 *hash, const void *data, size_t len)
 void
 cw_sha256_finish (CwSha256 *hash, guint8 ret_digest[CW_SHA256_SIZE])
 {
-    if (!EVP_DigestFinal_ex (hash->ctx, ret_digest, NULL) ||
-        !EVP_DigestInit_ex2 (hash->ctx, sha256_md (), NULL))
+    if (!EVP_DigestFinal_ex (hash->ctx, ret_digest, NULL)
+        || !EVP_DigestInit_ex2 (hash->ctx, sha256_md (), NULL))
         g_error ("SHA-256 failed");
 }
 
@@ -68,18 +68,24 @@ cw_sha256 (const void *data, size_t len, guint8 ret_digest[CW_SHA256_SIZE])
 }
 
 void
-cw_hkdf_sha256 (const void *ikm, size_t ikm_len, const void *salt, size_t salt_len,
-                const void *info, size_t info_len, guint8 *ret, size_t ret_len)
+cw_hkdf_sha256 (const void *ikm,
+                size_t ikm_len,
+                const void *salt,
+                size_t salt_len,
+                const void *info,
+                size_t info_len,
+                guint8 *ret,
+                size_t ret_len)
 {
     EVP_KDF *kdf = EVP_KDF_fetch (NULL, "HKDF", NULL);
     EVP_KDF_CTX *ctx = EVP_KDF_CTX_new (kdf);
     OSSL_PARAM params[5], *p = params;
 
-    *p++ = OSSL_PARAM_construct_utf8_string (OSSL_KDF_PARAM_DIGEST, (char *) "SHA256", 0);
-    *p++ = OSSL_PARAM_construct_octet_string (OSSL_KDF_PARAM_KEY, (void *) ikm, ikm_len);
+    *p++ = OSSL_PARAM_construct_utf8_string (OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
+    *p++ = OSSL_PARAM_construct_octet_string (OSSL_KDF_PARAM_KEY, (void *)ikm, ikm_len);
     if (salt_len > 0)
-        *p++ = OSSL_PARAM_construct_octet_string (OSSL_KDF_PARAM_SALT, (void *) salt, salt_len);
-    *p++ = OSSL_PARAM_construct_octet_string (OSSL_KDF_PARAM_INFO, (void *) info, info_len);
+        *p++ = OSSL_PARAM_construct_octet_string (OSSL_KDF_PARAM_SALT, (void *)salt, salt_len);
+    *p++ = OSSL_PARAM_construct_octet_string (OSSL_KDF_PARAM_INFO, (void *)info, info_len);
     *p = OSSL_PARAM_construct_end ();
     if (EVP_KDF_derive (ctx, ret, ret_len, params) <= 0)
         g_error ("HKDF failed");

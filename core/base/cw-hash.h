@@ -25,5 +25,11 @@ void cw_sha256 (const void *data, size_t len, guint8 ret_digest[CW_SHA256_SIZE])
 
 /* HKDF-SHA256 (RFC 5869), extract and expand; an empty @salt means a string of zeros, as the RFC
  * has it. @ret_len at most 255 * 32. */
-void cw_hkdf_sha256 (const void *ikm, size_t ikm_len, const void *salt, size_t salt_len,
-                     const void *info, size_t info_len, guint8 *ret, size_t ret_len);
+void cw_hkdf_sha256 (const void *ikm,
+                     size_t ikm_len,
+                     const void *salt,
+                     size_t salt_len,
+                     const void *info,
+                     size_t info_len,
+                     guint8 *ret,
+                     size_t ret_len);

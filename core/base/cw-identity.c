@@ -17,7 +17,7 @@
 #define KEY_FILE "identity.key"
 #define KEY_LINE_SIZE (64 + 1)
 
-G_DEFINE_QUARK (cw-identity-error-quark, cw_identity_error)
+G_DEFINE_QUARK (cw - identity - error - quark, cw_identity_error)
 
 struct _CwIdentity {
     CwSecret *secret;
@@ -71,9 +71,9 @@ read_key_file (const char *path, CwSecret *ret, GError **error)
         return -1;
     }
     close (fd);
-    ok = n == KEY_LINE_SIZE && line[64] == '\n' &&
-         sodium_hex2bin (ret->bytes, sizeof ret->bytes, line, 64, NULL, &bin_len, NULL) == 0 &&
-         bin_len == sizeof ret->bytes;
+    ok = n == KEY_LINE_SIZE && line[64] == '\n'
+         && sodium_hex2bin (ret->bytes, sizeof ret->bytes, line, 64, NULL, &bin_len, NULL) == 0
+         && bin_len == sizeof ret->bytes;
     sodium_memzero (line, sizeof line);
     if (!ok) {
         g_set_error (error, CW_IDENTITY_ERROR, CW_IDENTITY_ERROR_DAMAGED,

@@ -13,9 +13,9 @@
 G_BEGIN_DECLS
 
 typedef enum {
-    CW_IDENTITY_ERROR_STORE,     /* the key file cannot be read or written */
-    CW_IDENTITY_ERROR_DAMAGED,   /* it is there, but is not a key: never replaced silently */
-    CW_IDENTITY_ERROR_EXPOSED,   /* other people of this computer can read or replace it */
+    CW_IDENTITY_ERROR_STORE,   /* the key file cannot be read or written */
+    CW_IDENTITY_ERROR_DAMAGED, /* it is there, but is not a key: never replaced silently */
+    CW_IDENTITY_ERROR_EXPOSED, /* other people of this computer can read or replace it */
 } CwIdentityError;
 #define CW_IDENTITY_ERROR cw_identity_error_quark ()
 GQuark cw_identity_error_quark (void);
@@ -43,7 +43,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CwIdentity, cw_identity_free)
 const CwDeviceKey *cw_identity_get_key (const CwIdentity *identity);
 
 /* X25519 with a peer's key (RFC 7748). FALSE when the peer's key is of low order. */
-gboolean cw_identity_shared_secret (const CwIdentity *identity, const CwDeviceKey *peer,
+gboolean cw_identity_shared_secret (const CwIdentity *identity,
+                                    const CwDeviceKey *peer,
                                     CwSecret *ret);
 
 G_END_DECLS

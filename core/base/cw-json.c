@@ -43,13 +43,13 @@ cw_json_parse_object (const char *data, size_t len, GError **error)
     g_autoptr (GError) local = NULL;
     JsonNode *root;
 
-    if (len > G_MAXSSIZE || memchr (data, '\0', len) != NULL ||
-        !g_utf8_validate (data, (gssize) len, NULL) || !is_shallow (data, len)) {
+    if (len > G_MAXSSIZE || memchr (data, '\0', len) != NULL
+        || !g_utf8_validate (data, (gssize)len, NULL) || !is_shallow (data, len)) {
         g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "text is not JSON, or too deep");
         return NULL;
     }
     parser = json_parser_new_immutable ();
-    if (!json_parser_load_from_data (parser, data, (gssize) len, &local)) {
+    if (!json_parser_load_from_data (parser, data, (gssize)len, &local)) {
         g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "text is not JSON: %s",
                      local->message);
         return NULL;
@@ -67,8 +67,8 @@ cw_json_get_string (JsonObject *object, const char *member)
 {
     JsonNode *node = json_object_get_member (object, member);
 
-    return node != NULL && JSON_NODE_HOLDS_VALUE (node) &&
-                   json_node_get_value_type (node) == G_TYPE_STRING
+    return node != NULL && JSON_NODE_HOLDS_VALUE (node)
+                   && json_node_get_value_type (node) == G_TYPE_STRING
                ? json_node_get_string (node)
                : NULL;
 }
@@ -97,14 +97,14 @@ cw_json_get_uint (JsonObject *object, const char *member, guint64 *ret)
                                                               : G_TYPE_INVALID;
 
     if (type == G_TYPE_INT64 && json_node_get_int (node) >= 0) {
-        *ret = (guint64) json_node_get_int (node);
+        *ret = (guint64)json_node_get_int (node);
         return TRUE;
     }
     if (type == G_TYPE_DOUBLE) {
         double value = json_node_get_double (node);
         /* Exact integers only; 2^63 itself no longer fits. */
         if (value >= 0 && value < 9223372036854775808.0 && value == floor (value)) {
-            *ret = (guint64) value;
+            *ret = (guint64)value;
             return TRUE;
         }
     }

@@ -74,7 +74,7 @@ write_all (int fd, const guint8 *data, size_t len)
         if (n < 0)
             return FALSE;
         data += n;
-        len -= (size_t) n;
+        len -= (size_t)n;
     }
     return TRUE;
 }

@@ -11,7 +11,12 @@ typedef struct {
     guint8 bytes[32];
 } CwSecret;
 
-#define CW_SECRET_INIT { { 0 } }
+#define CW_SECRET_INIT                                                                             \
+    {                                                                                              \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
 
 void cw_secret_clear (CwSecret *secret);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CwSecret, cw_secret_clear)

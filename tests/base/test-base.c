@@ -38,14 +38,18 @@ static void
 test_base32 (void)
 {
     static const char *const vectors[][2] = {
-        { "", "" },           { "f", "my" },          { "fo", "mzxq" },
-        { "foo", "mzxw6" },   { "foob", "mzxw6yq" },  { "fooba", "mzxw6ytb" },
+        { "", "" },
+        { "f", "my" },
+        { "fo", "mzxq" },
+        { "foo", "mzxw6" },
+        { "foob", "mzxw6yq" },
+        { "fooba", "mzxw6ytb" },
         { "foobar", "mzxw6ytboi" },
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS (vectors); i++) {
-        g_autofree char *text =
-            cw_base32_encode ((const guint8 *) vectors[i][0], strlen (vectors[i][0]));
+        g_autofree char *text
+            = cw_base32_encode ((const guint8 *)vectors[i][0], strlen (vectors[i][0]));
         g_assert_cmpstr (text, ==, vectors[i][1]);
     }
 }
@@ -59,8 +63,9 @@ assert_hkdf (const char *ikm, const char *salt, const char *info, const char *ok
     char text[257];
 
     for (int i = 0; i < 3; i++)
-        g_assert_cmpint (sodium_hex2bin (bin[i], sizeof bin[i], hex[i], strlen (hex[i]), NULL,
-                                         &len[i], NULL), ==, 0);
+        g_assert_cmpint (
+            sodium_hex2bin (bin[i], sizeof bin[i], hex[i], strlen (hex[i]), NULL, &len[i], NULL),
+            ==, 0);
     cw_hkdf_sha256 (bin[0], len[0], bin[1], len[1], bin[2], len[2], out, strlen (okm) / 2);
     sodium_bin2hex (text, sizeof text, out, strlen (okm) / 2);
     g_assert_cmpstr (text, ==, okm);
@@ -175,8 +180,8 @@ test_identity_race (void)
     for (int i = 0; i < 8; i++) {
         got[i] = g_thread_join (threads[i]);
         g_assert_nonnull (got[i]);
-        g_assert_true (cw_device_key_equal (cw_identity_get_key (got[i]),
-                                            cw_identity_get_key (got[0])));
+        g_assert_true (
+            cw_device_key_equal (cw_identity_get_key (got[i]), cw_identity_get_key (got[0])));
     }
     for (int i = 0; i < 8; i++)
         cw_identity_free (got[i]);
@@ -193,7 +198,8 @@ parse (const char *text)
 static void
 test_json (void)
 {
-    g_autoptr (JsonNode) node = parse ("{\"s\":\"a]]\\\"[[\",\"n\":3,\"d\":4.0,\"m\":-1,\"f\":1.5,\"o\":{}}");
+    g_autoptr (JsonNode) node
+        = parse ("{\"s\":\"a]]\\\"[[\",\"n\":3,\"d\":4.0,\"m\":-1,\"f\":1.5,\"o\":{}}");
     g_autofree char *deep = g_strnfill (1000000, '[');
     g_autofree char *quoted = NULL;
     g_autoptr (JsonNode) odd = NULL;

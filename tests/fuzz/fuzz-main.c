@@ -25,7 +25,7 @@ run (const guint8 *data, size_t len)
 static GPtrArray *
 load_seeds (const char *folder)
 {
-    GPtrArray *seeds = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+    GPtrArray *seeds = g_ptr_array_new_with_free_func ((GDestroyNotify)g_bytes_unref);
     g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
     const char *name;
 
@@ -42,7 +42,7 @@ load_seeds (const char *folder)
 static void
 replay (GPtrArray *seeds)
 {
-    run ((const guint8 *) "", 0);
+    run ((const guint8 *)"", 0);
     for (guint i = 0; i < seeds->len; i++) {
         gsize len;
         const guint8 *data = g_bytes_get_data (g_ptr_array_index (seeds, i), &len);
@@ -59,8 +59,8 @@ mutate (GByteArray *input, GPtrArray *seeds, GRand *rand)
     int rounds = g_rand_int_range (rand, 1, 9);
 
     while (rounds-- > 0) {
-        guint at = input->len > 0 ? (guint) g_rand_int_range (rand, 0, (int) input->len) : 0;
-        guint8 byte = (guint8) g_rand_int (rand);
+        guint at = input->len > 0 ? (guint)g_rand_int_range (rand, 0, (int)input->len) : 0;
+        guint8 byte = (guint8)g_rand_int (rand);
         switch (g_rand_int_range (rand, 0, 6)) {
         case 0:
             if (input->len > 0)
@@ -68,7 +68,7 @@ mutate (GByteArray *input, GPtrArray *seeds, GRand *rand)
             break;
         case 1:
             if (input->len > 0)
-                input->data[at] ^= (guint8) (1u << (byte & 7));
+                input->data[at] ^= (guint8)(1u << (byte & 7));
             break;
         case 2:
             if (input->len > 0)
@@ -87,7 +87,7 @@ mutate (GByteArray *input, GPtrArray *seeds, GRand *rand)
                 const guint8 *data = g_bytes_get_data (
                     g_ptr_array_index (seeds, g_rand_int (rand) % seeds->len), &len);
                 gsize from = len > 0 ? g_rand_int (rand) % len : 0;
-                g_byte_array_append (input, data + from, (guint) (len - from));
+                g_byte_array_append (input, data + from, (guint)(len - from));
             }
             break;
         }
@@ -100,8 +100,8 @@ main (int argc, char **argv)
     const char *seconds_text = g_getenv ("CW_FUZZ_SECONDS");
     double seconds = seconds_text != NULL ? g_ascii_strtod (seconds_text, NULL) : 2;
     const char *seed_text = g_getenv ("CW_FUZZ_SEED");
-    guint32 seed = seed_text != NULL ? (guint32) g_ascii_strtoull (seed_text, NULL, 10)
-                                     : g_random_int ();
+    guint32 seed
+        = seed_text != NULL ? (guint32)g_ascii_strtoull (seed_text, NULL, 10) : g_random_int ();
     g_autoptr (GPtrArray) seeds = load_seeds (argc > 1 ? argv[1] : ".");
     g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
     g_autoptr (GByteArray) input = g_byte_array_new ();
@@ -110,20 +110,19 @@ main (int argc, char **argv)
 
     g_print ("# %u seeds, CW_FUZZ_SEED=%u\n1..1\n", seeds->len, seed);
     replay (seeds);
-    end = g_get_monotonic_time () + (gint64) (seconds * G_USEC_PER_SEC);
+    end = g_get_monotonic_time () + (gint64)(seconds * G_USEC_PER_SEC);
     while (g_get_monotonic_time () < end) {
         g_byte_array_set_size (input, 0);
         if (seeds->len > 0) {
             gsize len;
-            const guint8 *data =
-                g_bytes_get_data (g_ptr_array_index (seeds, g_rand_int (rand) % seeds->len), &len);
-            g_byte_array_append (input, data, (guint) len);
+            const guint8 *data = g_bytes_get_data (
+                g_ptr_array_index (seeds, g_rand_int (rand) % seeds->len), &len);
+            g_byte_array_append (input, data, (guint)len);
         }
         mutate (input, seeds, rand);
         run (input->data, input->len);
         runs++;
     }
-    g_print ("# %" G_GUINT64_FORMAT " mutations\nok 1 %s\n", runs,
-             "seeds and mutations");
+    g_print ("# %" G_GUINT64_FORMAT " mutations\nok 1 %s\n", runs, "seeds and mutations");
     return seeds->len > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
