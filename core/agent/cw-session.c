@@ -395,14 +395,12 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 send_hints (CwSession *self)
 {
-    g_autoptr (JsonNode) hints = NULL;
     g_autoptr (GBytes) bytes = NULL;
 
     if (self->hints_sent)
         return;
     self->hints_sent = TRUE;
-    hints = cw_transit_get_hints (self->transit);
-    bytes = cw_v1_make_transit (hints);
+    bytes = cw_v1_make_transit (cw_transit_get_hints (self->transit));
     cw_mailbox_client_send (self->mailbox, bytes);
 }
 
