@@ -56,9 +56,8 @@ def everything():
     os.utime(top + "/2024/empty", ns=(1, 1_500_000_000_000_000_001))
     os.utime(top + "/2024", ns=(1, 1_400_000_000_000_000_000))
     single = lab.make_file(anna.received("holiday.mp4"), 5_000_000)
-    before = lab.tree(top, times=True)
     ours, theirs, _, bernd = pair(single, top, anna=anna)
-    assert lab.tree(bernd.received("photos"), times=True) == before
+    lab.same(bernd.received("photos"), top, times=True)
     assert lab.sha256(bernd.received("holiday.mp4")) == lab.sha256(single)
     offer = theirs.events("offer")[0]
     assert {i["name"] for i in offer["items"]} == {"holiday.mp4", "photos"}
@@ -225,7 +224,7 @@ def interrupted(kill_sender, size=400_000_000):
 def resume_after_sender():
     anna, bernd, top = interrupted(True)
     _, theirs, _, _ = pair(top, anna=anna, bernd=bernd)
-    assert lab.tree(bernd.received("set")) == lab.tree(top)
+    lab.same(bernd.received("set"), top)
     assert theirs.events("done")[0]["bytes_kept"] > 90_000_000, theirs.events("done")
     assert lab.leftovers(bernd.downloads) == []
 
@@ -234,7 +233,7 @@ def resume_after_sender():
 def resume_after_receiver():
     anna, bernd, top = interrupted(False)
     _, theirs, _, _ = pair(top, anna=anna, bernd=bernd)
-    assert lab.tree(bernd.received("set")) == lab.tree(top)
+    lab.same(bernd.received("set"), top)
     assert theirs.events("done")[0]["bytes_kept"] > 50_000_000, theirs.events("done")
 
 
@@ -247,7 +246,7 @@ def resume_changed():
     with open(top + "/a3", "r+b") as out:
         out.write(b"also")
     pair(top, anna=anna, bernd=bernd)
-    assert lab.tree(bernd.received("set")) == lab.tree(top)
+    lab.same(bernd.received("set"), top)
 
 
 # --- What goes wrong ----------------------------------------------------------------------------

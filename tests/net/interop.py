@@ -24,6 +24,7 @@ def next_code():
 class Python:
     name = "wormhole"
     directory_arrives_as = "folder"
+    takes_text = True
 
     def __init__(self):
         lab.need("wormhole")
@@ -43,6 +44,7 @@ class Python:
 class Go:
     name = "william"
     directory_arrives_as = "folder"
+    takes_text = True
 
     def __init__(self):
         lab.need("wormhole-william")
@@ -78,6 +80,8 @@ class Rust:
 
     def send_text(self, home, code, text):
         raise lab.Skip("magic-wormhole-cli sends no text")
+
+    takes_text = False
 
     def receive(self, home, code, relay=False):
         return home.run(self.program, "receive", "--rendezvous-server", "ws://127.0.0.1:4000/v1",
@@ -142,7 +146,7 @@ def to_folder(client, servers):
     arrived = bernd.received("tree")
     if client.directory_arrives_as == "tar":  # this client saves the zip as it is
         subprocess.run(["unzip", "-q", bernd.received("tree.zip"), "-d", arrived], check=True)
-    assert lab.tree(arrived) == lab.tree(path), bernd.path
+    lab.same(arrived, path)
 
 
 def from_folder(client, servers):
@@ -155,7 +159,7 @@ def from_folder(client, servers):
     arrived = bernd.received("tree")
     if client.directory_arrives_as == "tar":
         subprocess.run(["tar", "xf", bernd.received("tree.tar"), "-C", bernd.downloads], check=True)
-    assert lab.tree(arrived) == lab.tree(path)
+    lab.same(arrived, path)
 
 
 TEXT = "Grüße, „quoted“ – 你好\nsecond line"
@@ -166,7 +170,13 @@ def to_text(client, servers):
     anna, bernd, code = lab.home("anna"), lab.home("bernd"), next_code()
     ours = anna.causeway("send", "--json", "--code", code, "--text", TEXT)
     ours.event("code")
-    theirs = client.receive(bernd, code).ok()
+    theirs = client.receive(bernd, code)
+    if not client.takes_text:  # then it must be a sentence on our side, and no hang
+        theirs.wait()
+        assert ours.wait() not in (0, 130), ours.output()
+        assert ours.events("error"), ours.output()
+        return
+    theirs.ok()
     ours.ok()
     assert "second line" in "\n".join(theirs.lines), theirs.output()
 
@@ -309,14 +319,14 @@ def empty_file():
     assert os.path.getsize(bernd.received("empty (2)")) == 0
 
 
-@lab.test("an empty file to william, which cannot, is a sentence and no hang")
+@lab.test("an empty file to william, which cannot, is a sentence after a minute", slow=True)
 def empty_file_go():
     lab.servers()
     anna, bernd, code = lab.home("anna"), lab.home("bernd"), next_code()
     path = lab.make_file(anna.received("empty"), 0)
     ours = anna.causeway("send", "--json", "--code", code, path)
     ours.event("code")
-    Go().receive(bernd, code).wait()
+    Go().receive(bernd, code).wait(100)
     assert ours.wait() == 5, ours.output()
 
 

@@ -36,7 +36,7 @@ def check_target(path, sources):
                 continue
             arrived = os.path.join(path, name)
             if os.path.isdir(source):
-                assert lab.tree(arrived) == lab.tree(source), f"{name} is not what was sent"
+                lab.same(arrived, source)
             else:
                 assert lab.sha256(arrived) == lab.sha256(source), f"{name} is not what was sent"
 

@@ -377,6 +377,13 @@ def tree(path, times=False):
     return found
 
 
+def same(arrived, sent, times=False):
+    """Fails with what differs."""
+    a, b = tree(arrived, times), tree(sent, times)
+    for name in sorted(a.keys() | b.keys()):
+        assert a.get(name) == b.get(name), f"{name}: arrived {a.get(name)}, sent {b.get(name)}"
+
+
 def leftovers(path):
     """Hidden partial data below a folder."""
     return sorted(n for n in os.listdir(path) if n.startswith(".causeway-"))
