@@ -45,6 +45,7 @@
 /* What v1 peers are told, in "error". */
 #define TEXT_REJECTED "transfer rejected"
 #define TEXT_CANCELLED "transfer cancelled"
+#define TEXT_NO_ROUTE "no connection between the two sides worked"
 
 typedef enum {
     STATE_START,
@@ -177,7 +178,7 @@ text_for_peer (const GError *error)
     if (g_error_matches (error, CW_DROP_ERROR, CW_DROP_ERROR_UNSUPPORTED))
         return "unknown offer type";
     if (g_error_matches (error, CW_TRANSIT_ERROR, CW_TRANSIT_ERROR_NO_ROUTE))
-        return "no connection between the two sides worked";
+        return TEXT_NO_ROUTE;
     return "transfer failed";
 }
 
@@ -491,12 +492,18 @@ start_v1_send (CwSession *self)
 static void
 take_peer_error (CwSession *self, const char *text)
 {
+    GQuark domain = CW_DROP_ERROR;
     int code = CW_DROP_ERROR_PEER_FAILED;
 
-    if (strcmp (text, TEXT_REJECTED) == 0)
+    if (strcmp (text, TEXT_REJECTED) == 0) {
         code = CW_DROP_ERROR_DECLINED;
-    else if (strcmp (text, TEXT_CANCELLED) == 0)
+    } else if (strcmp (text, TEXT_CANCELLED) == 0) {
         code = CW_DROP_ERROR_PEER_CANCELLED;
+    } else if (strcmp (text, TEXT_NO_ROUTE) == 0) {
+        /* It only gave up a little before us. */
+        domain = CW_TRANSIT_ERROR;
+        code = CW_TRANSIT_ERROR_NO_ROUTE;
+    }
     if (self->job_running && self->stream != NULL) {
         /* The engine sees the connection end and may know better (a hash that differs). */
         g_free (self->peer_error);
@@ -504,7 +511,7 @@ take_peer_error (CwSession *self, const char *text)
         cw_transit_stream_set_timeout (self->stream, 5);
         return;
     }
-    finish_literal (self, CW_DROP_ERROR, code, text);
+    finish_literal (self, domain, code, text);
 }
 
 static void

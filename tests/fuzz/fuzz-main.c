@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput (const guint8 *data, size_t size);
 
-#define MAX_INPUT (1 << 20)
+#define MAX_MUTATED (1 << 20)
 
 static void
 run (const guint8 *data, size_t len)
@@ -82,7 +82,7 @@ mutate (GByteArray *input, GPtrArray *seeds, GRand *rand)
                 g_byte_array_remove_index (input, at);
             break;
         default:
-            if (seeds->len > 0 && input->len < MAX_INPUT) {
+            if (seeds->len > 0 && input->len < MAX_MUTATED) {
                 gsize len;
                 const guint8 *data = g_bytes_get_data (
                     g_ptr_array_index (seeds, g_rand_int (rand) % seeds->len), &len);

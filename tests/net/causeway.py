@@ -183,17 +183,30 @@ def verify():
     lab.servers()
     anna, bernd, code = lab.home("anna"), lab.home("bernd"), next_code()
     path = lab.make_file(anna.received("v.bin"), 1000)
-    ours = anna.causeway("send", "--verify", "--code", code, path)
-    ours.expect(code)
-    theirs = bernd.causeway("receive", "--verify", "--yes", code)
-    find = r"([0-9a-f]{4}[0-9a-f ]{20,})"
-    assert ours.expect(find).group(1).strip() == theirs.expect(find).group(1).strip()
+    ours = anna.causeway("send", "--json", "--verify", "--code", code, path, terminal=True)
+    ours.event("code")
+    theirs = bernd.causeway("receive", "--json", "--verify", "--yes", code, terminal=True)
+    assert ours.event("verify") == theirs.event("verify")
     assert os.listdir(bernd.downloads) == []
-    ours.write(b"y\n")
-    theirs.write(b"y\n")
+    theirs.answer("y\n", "?")
+    ours.answer("y\n", "?")
     theirs.ok()
     ours.ok()
     assert os.listdir(bernd.downloads) == ["v.bin"]
+
+
+@lab.test("--verify answered by no: nothing is sent, the other is told")
+def verify_differs():
+    lab.servers()
+    anna, bernd, code = lab.home("anna"), lab.home("bernd"), next_code()
+    path = lab.make_file(anna.received("v.bin"), 1000)
+    ours = anna.causeway("send", "--json", "--code", code, path)
+    ours.event("code")
+    theirs = bernd.causeway("receive", "--json", "--verify", "--yes", code, terminal=True)
+    theirs.answer("n\n", "?")
+    assert theirs.wait() != 0
+    assert ours.wait() == 4, ours.output()
+    assert os.listdir(bernd.downloads) == []
 
 
 # --- Resuming -----------------------------------------------------------------------------------
@@ -272,9 +285,9 @@ def crowded():
     lab.servers()
     anna, bernd, code = lab.home("anna"), lab.home("bernd"), next_code()
     path = lab.make_file(anna.received("f"), 1000)
-    ours = anna.causeway("send", "--json", "--verify", "--code", code, path)
+    ours = anna.causeway("send", "--json", "--verify", "--code", code, path, terminal=True)
     ours.event("code")
-    theirs = bernd.causeway("receive", "--json", "--verify", code)
+    theirs = bernd.causeway("receive", "--json", "--verify", code, terminal=True)
     theirs.event("verify")
     third = lab.home("carl").causeway("receive", "--json", "--yes", code)
     assert third.wait() != 0
@@ -333,8 +346,11 @@ def interrupt_asking():
     lab.servers()
     anna = lab.home("anna")
     path = lab.make_file(anna.received("f"), 1000)
-    ours, theirs, _, _ = pair(path, anna=anna, receive_args=("--verify",), wait=False)
-    theirs.event("verify")
+    code = next_code()
+    ours = anna.causeway("send", "--json", "--code", code, path)
+    ours.event("code")
+    theirs = lab.home("bernd").causeway("receive", "--json", code, terminal=True)
+    theirs.event("offer")
     ours.signal(signal.SIGINT)
     assert ours.wait() == 130, ours.output()
     assert theirs.wait() == 4, theirs.output()

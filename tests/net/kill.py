@@ -62,7 +62,7 @@ def one_round(rng, anna, sources, seconds):
     for process in (ours, theirs):
         if process is victim:
             continue
-        if victim in (ours, theirs) and not process.events("route"):
+        if not process.events("route"):
             process.kill()  # nobody told it; a person would press Ctrl-C
         else:
             process.wait()

@@ -9,16 +9,20 @@ any other network.
 """
 
 import atexit
+import fcntl
 import hashlib
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -118,18 +122,29 @@ _folders = []
 class Process:
     """A child whose two outputs are collected by threads; wait() never waits for ever."""
 
-    def __init__(self, argv, cwd=None, env=None, stdin=None, stdout=None, binary=False):
+    def __init__(self, argv, cwd=None, env=None, stdin=None, stdout=None, binary=False,
+                 terminal=False):
+        """@terminal: a terminal of its own to ask on; answer() types there."""
         self.argv = argv
+        self.master = None
         self.binary = binary
         self.lines = []
         self.errors = []
         self.data = b""
         self._news = threading.Condition()
+        prepare = None
+        if terminal:
+            self.master, stdin = pty.openpty()
+
+            def prepare(slave=stdin):
+                fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         self.process = subprocess.Popen(
-            argv, cwd=cwd, env=env, start_new_session=True,
+            argv, cwd=cwd, env=env, start_new_session=True, preexec_fn=prepare,
             stdin=subprocess.PIPE if stdin is None else stdin,
             stdout=subprocess.PIPE if stdout is None else stdout, stderr=subprocess.PIPE)
         self._threads = []
+        if terminal:
+            os.close(stdin)
         if stdout is None:
             self._collect(self.process.stdout, self.lines, binary)
         self._collect(self.process.stderr, self.errors, False)
@@ -199,6 +214,25 @@ class Process:
     def write(self, data):
         self.process.stdin.write(data)
         self.process.stdin.flush()
+
+    def answer(self, text, after):
+        """Waits for @after on its terminal, then types."""
+        shown = b""
+        end = time.monotonic() + LIMIT
+        while after.encode() not in shown:
+            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            assert ready, f"{self}: does not ask {after!r}: {shown!r}\n{self.output()}"
+            shown += os.read(self.master, 65536)
+        os.write(self.master, text.encode())
+        # What it shows from here on must not fill the terminal and stop it.
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self):
+        try:
+            while os.read(self.master, 65536):
+                pass
+        except OSError:
+            pass
 
     def close_stdin(self):
         self.process.stdin.close()
