@@ -280,20 +280,6 @@ def wrong_code():
     assert os.listdir(bernd.downloads) == []
 
 
-@lab.test("a third person with the same code is turned away")
-def crowded():
-    lab.servers()
-    anna, bernd, code = lab.home("anna"), lab.home("bernd"), next_code()
-    path = lab.make_file(anna.received("f"), 1000)
-    ours = anna.causeway("send", "--json", "--verify", "--code", code, path, terminal=True)
-    ours.event("code")
-    theirs = bernd.causeway("receive", "--json", "--verify", code, terminal=True)
-    theirs.event("verify")
-    third = lab.home("carl").causeway("receive", "--json", "--yes", code)
-    assert third.wait() != 0
-    assert third.events("error")[0]["error"] in ("code-crowded", "mailbox-failed"), third.output()
-
-
 @lab.test("the receiver declines")
 def declined():
     lab.servers()

@@ -15,7 +15,6 @@ import json
 import os
 import pty
 import re
-import select
 import shutil
 import signal
 import socket
@@ -127,6 +126,7 @@ class Process:
         """@terminal: a terminal of its own to ask on; answer() types there."""
         self.argv = argv
         self.master = None
+        self.shown = ""
         self.binary = binary
         self.lines = []
         self.errors = []
@@ -141,13 +141,16 @@ class Process:
         self.process = subprocess.Popen(
             argv, cwd=cwd, env=env, start_new_session=True, preexec_fn=prepare,
             stdin=subprocess.PIPE if stdin is None else stdin,
-            stdout=subprocess.PIPE if stdout is None else stdout, stderr=subprocess.PIPE)
+            stdout=subprocess.PIPE if stdout is None else stdout,
+            stderr=stdin if terminal else subprocess.PIPE)
         self._threads = []
-        if terminal:
-            os.close(stdin)
         if stdout is None:
             self._collect(self.process.stdout, self.lines, binary)
-        self._collect(self.process.stderr, self.errors, False)
+        if terminal:
+            os.close(stdin)
+            threading.Thread(target=self._watch_terminal, daemon=True).start()
+        else:
+            self._collect(self.process.stderr, self.errors, False)
         _running.append(self)
 
     def _collect(self, stream, lines, binary):
@@ -217,21 +220,22 @@ class Process:
 
     def answer(self, text, after):
         """Waits for @after on its terminal, then types."""
-        shown = b""
         end = time.monotonic() + LIMIT
-        while after.encode() not in shown:
-            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{self}: does not ask {after!r}: {shown!r}\n{self.output()}"
-            shown += os.read(self.master, 65536)
+        with self._news:
+            while after not in self.shown:
+                assert time.monotonic() < end and self.process.poll() is None, \
+                    f"{self}: does not ask {after!r}: {self.shown!r}\n{self.output()}"
+                self._news.wait(0.1)
         os.write(self.master, text.encode())
-        # What it shows from here on must not fill the terminal and stop it.
-        threading.Thread(target=self._drain, daemon=True).start()
 
-    def _drain(self):
+    def _watch_terminal(self):
         try:
-            while os.read(self.master, 65536):
-                pass
-        except OSError:
+            while True:
+                data = os.read(self.master, 65536).decode("utf-8", "replace")
+                with self._news:
+                    self.shown += data
+                    self._news.notify_all()
+        except OSError:  # the last one who had it open is gone
             pass
 
     def close_stdin(self):
@@ -239,7 +243,7 @@ class Process:
 
     def output(self):
         return "\n".join(["  " + line for line in self.lines[-40:]] +
-                         ["! " + line for line in self.errors[-40:]])
+                         ["! " + line for line in self.errors[-40:] + self.shown.splitlines()])
 
     def events(self, name=None):
         """The --json events so far; a line that is not JSON is a failure."""
