@@ -10,32 +10,10 @@
 
 #include <gio/gio.h>
 
+#include "cw-mailbox-error.h"
 #include "cw-secret.h"
 
 G_BEGIN_DECLS
-
-typedef enum {
-    CW_MAILBOX_ERROR_UNREACHABLE, /* the first connection failed */
-    CW_MAILBOX_ERROR_LOST,        /* connected once, and not again for too long */
-    CW_MAILBOX_ERROR_UNWELCOME,   /* the operator turns us away; message is the server's text */
-    CW_MAILBOX_ERROR_PERMISSION,  /* it asks for a permission we cannot give (needs a newer client) */
-    CW_MAILBOX_ERROR_SERVER,      /* it answered with an error, or hangs up on a command */
-    CW_MAILBOX_ERROR_CROWDED,     /* two others use this code already */
-    CW_MAILBOX_ERROR_BAD_CODE,    /* the text is not a code */
-    CW_MAILBOX_ERROR_WRONG_CODE,  /* the keys differ: wrong code or somebody guessed; it is burnt */
-    CW_MAILBOX_ERROR_INCOMPATIBLE,/* the peer speaks another protocol */
-    CW_MAILBOX_ERROR_BAD_URL,     /* the setting is not ws:// or wss:// */
-} CwMailboxError;
-#define CW_MAILBOX_ERROR cw_mailbox_error_quark ()
-GQuark cw_mailbox_error_quark (void);
-
-/* How we leave; told to the server in "close". */
-typedef enum {
-    CW_MOOD_HAPPY,  /* key confirmed and all is done */
-    CW_MOOD_LONELY, /* nobody came */
-    CW_MOOD_SCARY,  /* decryption failed */
-    CW_MOOD_ERRORY,
-} CwMood;
 
 #define CW_TYPE_MAILBOX_CLIENT (cw_mailbox_client_get_type ())
 G_DECLARE_FINAL_TYPE (CwMailboxClient, cw_mailbox_client, CW, MAILBOX_CLIENT, GObject)
@@ -52,7 +30,7 @@ CwMailboxClient *cw_mailbox_client_new (const char *const *urls, const char *app
  *    message saying what is wrong when it is not one. @code is normalised first
  *    (cw_code_normalize()).
  *  - claim(): only the number is known yet (the user is typing the words); set_code() must follow
- *    with the same number. */
+ *    with the same number (another one is CW_MAILBOX_ERROR_BAD_CODE; claim() again does nothing). */
 void cw_mailbox_client_start (CwMailboxClient *self);
 void cw_mailbox_client_allocate (CwMailboxClient *self, unsigned n_words);
 gboolean cw_mailbox_client_set_code (CwMailboxClient *self, const char *code, GError **error);
@@ -84,7 +62,8 @@ void cw_mailbox_client_close_finish (CwMailboxClient *self, GAsyncResult *result
  *  "key"        ()                        the peer's PAKE message came; not yet confirmed
  *  "confirmed"  (const char *json)        the peer knows the same code; its app_versions object
  *  "message"    (GBytes *body)            numeric phases, in order, each once
- *  "failed"     (GError *)                once, last; the socket is gone
+ *  "failed"     (GError *)                once, last; the socket is gone. After "confirmed" it says
+ *                                         nothing about what was agreed, nor about the peer
  *  "offline"    (gboolean)                connection lost (TRUE) and found again (FALSE)
  */
 
