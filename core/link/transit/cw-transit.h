@@ -31,9 +31,9 @@ typedef enum {
 } CwTransitRole;
 
 typedef struct {
-    const char *relay;       /* "tcp:HOST:PORT" (IPv6 in brackets), NULL: none */
-    gboolean no_direct;      /* neither listen nor dial: relay only */
-    size_t max_record;       /* plaintext bytes a record we send, 0: 16 KiB, which every client reads */
+    const char *relay;  /* "tcp:HOST:PORT" (IPv6 in brackets), NULL: none */
+    gboolean no_direct; /* neither listen nor dial: relay only */
+    size_t max_record;  /* plaintext bytes a record we send, 0: 16 KiB, which every client reads */
 } CwTransitOptions;
 
 #define CW_TYPE_TRANSIT (cw_transit_get_type ())
@@ -44,7 +44,7 @@ G_DECLARE_FINAL_TYPE (CwTransit, cw_transit, CW, TRANSIT, GObject)
  * no error. */
 CwTransit *cw_transit_new (CwTransitRole role, const CwTransitOptions *options, GError **error);
 
-/* Our "transit" object for the peer: abilities-v1 and hints-v1. */
+/* Our "transit" object for the peer: abilities-v1 and hints-v1. Borrowed. */
 JsonNode *cw_transit_get_hints (CwTransit *self);
 
 /* Larger records, for a peer that is known to read them (before the stream is handed over). */
@@ -55,14 +55,19 @@ void cw_transit_set_max_record (CwTransit *self, size_t max_record);
  * hints are known (@peer_hints NULL): listening and our own relay begin at once, and
  * cw_transit_add_peer_hints() brings the rest. Time limit 60 s from the call, or 30 s from the
  * peer's hints if that is later. Once per object. */
-void cw_transit_connect_async (CwTransit *self, const CwSecret *key, JsonNode *peer_hints,
-                               GCancellable *cancellable, GAsyncReadyCallback callback,
+void cw_transit_connect_async (CwTransit *self,
+                               const CwSecret *key,
+                               JsonNode *peer_hints,
+                               GCancellable *cancellable,
+                               GAsyncReadyCallback callback,
                                gpointer user_data);
 /* FALSE and CW_TRANSIT_ERROR_HINTS when @peer_hints are not a transit object. */
 gboolean cw_transit_add_peer_hints (CwTransit *self, JsonNode *peer_hints, GError **error);
 /* The stream's reads never join two records: one read gives bytes of one record only. Closing the
  * stream closes the socket. Free @ret_route with cw_route_free(). */
-GIOStream *cw_transit_connect_finish (CwTransit *self, GAsyncResult *result, CwRoute **ret_route,
+GIOStream *cw_transit_connect_finish (CwTransit *self,
+                                      GAsyncResult *result,
+                                      CwRoute **ret_route,
                                       GError **error);
 
 /* Blocking reads of a stream from here fail with G_IO_ERROR_TIMED_OUT after so long without a
