@@ -16,11 +16,11 @@ typedef struct _CwOutgoing CwOutgoing;
 
 /* One thing to send, in pre-order: a folder before what is in it. Borrowed from the list. */
 typedef struct {
-    CwItemKind kind;
-    char *path;      /* as the peer sees it: "photos/2024/a.jpg" */
+    char *path;      /* as the peer sees it: "photos/2024/a.jpg"; its first component is UTF-8 */
     guint64 size;    /* files */
-    guint32 mode;    /* permission bits */
     gint64 mtime_ns;
+    guint32 mode;    /* permission bits */
+    CwItemKind kind; /* never CW_ITEM_SYMLINK at the top level */
 } CwOutgoingItem;
 
 /* Walks @paths (blocking; @cancellable). Top-level symlinks are followed, deeper ones are sent as
@@ -40,7 +40,8 @@ const CwOutgoingItem *cw_outgoing_get_item (CwOutgoing *outgoing, guint index);
 GPtrArray *cw_outgoing_get_left_out (CwOutgoing *outgoing);
 
 gboolean cw_outgoing_is_stream (CwOutgoing *outgoing);
-/* Opens item @index for reading (O_NOFOLLOW below the top level, O_CLOEXEC; the pipe: its fd, once).
+/* One thread at a time from here on: the folder opened last is remembered.
+ * Opens item @index for reading (O_NOFOLLOW below the top level, O_CLOEXEC; the pipe: its fd, once).
  * -1 and CW_DROP_ERROR_SOURCE_UNREADABLE, or _SOURCE_CHANGED when it is no longer a regular file. */
 int cw_outgoing_open (CwOutgoing *outgoing, guint index, GError **error);
 /* The target of symlink @index. Free with g_free(). */
