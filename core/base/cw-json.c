@@ -43,7 +43,7 @@ cw_json_parse_object (const char *data, size_t len, GError **error)
     g_autoptr (GError) local = NULL;
     JsonNode *root;
 
-    if (len > G_MAXSSIZE || memchr (data, '\0', len) != NULL
+    if (len == 0 || len > G_MAXSSIZE || memchr (data, '\0', len) != NULL
         || !g_utf8_validate (data, (gssize)len, NULL) || !is_shallow (data, len)) {
         g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "text is not JSON, or too deep");
         return NULL;

@@ -218,3 +218,30 @@ cw_inbox_file_abort (CwInboxFile *file, gboolean keep)
         unlinkat (file->place.dir->fd, file->place.name, 0);
     file_free (file);
 }
+
+/* --- Scratch --- */
+
+int
+cw_inbox_open_scratch (CwInbox *inbox, guint64 size, GError **error)
+{
+    int fd = openat (inbox->staging_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    /* Not every file system has those. */
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+        fd = openat (inbox->staging_fd, "scratch",
+                     O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            unlinkat (inbox->staging_fd, "scratch", 0);
+    }
+    if (fd < 0) {
+        cw_inbox_fail (error, errno, "create a file in", inbox->folder);
+        return -1;
+    }
+    if (size >= RESERVE_FROM && fallocate (fd, FALLOC_FL_KEEP_SIZE, 0, (off_t) size) < 0 &&
+        (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+        cw_inbox_fail (error, errno, "reserve space in", inbox->folder);
+        close (fd);
+        return -1;
+    }
+    return fd;
+}

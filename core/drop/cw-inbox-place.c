@@ -107,7 +107,7 @@ make_folder (CwInbox *inbox, CwInboxPlace *place, GError **error)
     if (was_made (inbox, place->raw, len))
         return TRUE;
     safe = g_strdup (place->name);
-    while (mkdirat (place->dir->fd, place->name, 0700) < 0) {
+    while (mkdirat (place->dir->fd, place->name, 0777) < 0) {
         if (errno != EEXIST)
             return cw_inbox_fail (error, errno, "make folder", place->raw);
         if (g_hash_table_size (inbox->made) >= MAX_MADE && is_folder (place->dir->fd, place->name))

@@ -77,6 +77,10 @@ gboolean cw_inbox_file_finish (CwInboxFile *file, guint64 size, const CwInboxMet
 /* Frees @file; @keep: leave what was written for the next attempt, else remove it. */
 void cw_inbox_file_abort (CwInboxFile *file, gboolean keep);
 
+/* A nameless file on the target's file system for what is not an item itself (a folder's zip), with
+ * space for @size bytes reserved if the file system can. The caller closes it; -1 on failure. */
+int cw_inbox_open_scratch (CwInbox *inbox, guint64 size, GError **error);
+
 /* Renames every top-level item into the target and forgets leftovers of earlier attempts that were
  * not mentioned this time. *@ret_paths: absolute final paths, in the order of first mention up to
  * 1,000. On failure what could not be delivered stays for the next attempt. */
