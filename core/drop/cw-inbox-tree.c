@@ -49,7 +49,7 @@ cw_inbox_tree_walk (int root_fd, const char *path, gboolean create)
 
     for (char **part = parts; fd >= 0 && *part != NULL; part++) {
         int next;
-        if (create && mkdirat (fd, *part, 0700) < 0 && errno != EEXIST)
+        if (create && mkdirat (fd, *part, 0777) < 0 && errno != EEXIST)
             next = -1;
         else
             next = cw_inbox_tree_open (fd, *part);
