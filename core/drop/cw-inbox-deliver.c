@@ -5,7 +5,8 @@
  * same offer is received again, gives it twice.
  *
  * Before an item is renamed, a line about it goes into the journal: its identity (device, inode,
- * length, time) and the name it is about to get. The journal is removed when all is done. An
+ * length, time) and the name it is about to get. The journal goes with the hidden folder when the
+ * caller, who has by then told the sender, frees the inbox. An
  * attempt that finds one looks for each line whether that very item is under that name now: then
  * the rename happened, and the item is taken back to old/, where it is like any other leftover: it
  * is hashed, found right, and delivered again, under the same name. Leaving it where it is would
@@ -324,7 +325,6 @@ cw_inbox_deliver (CwInbox *inbox, GPtrArray **ret_paths, GError **error)
     /* File systems that keep metadata in order behind data would wait for all of it here. */
     if (flush == CW_INBOX_FLUSH_DONE && !cw_inbox_tree_sync_folder (inbox->folder_fd, "."))
         return cw_inbox_fail (error, errno, "write to disk what is in", inbox->folder);
-    unlinkat (inbox->staging_fd, "journal", 0);
     *ret_paths = g_steal_pointer (&paths);
     return TRUE;
 }

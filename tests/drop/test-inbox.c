@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cw-hash.h"
@@ -544,6 +547,26 @@ test_planted_symlinks (Fixture *f, gconstpointer data)
     g_rmdir (outside);
 }
 
+/* The same in what an earlier attempt left. */
+static void
+test_old_symlinks (Fixture *f, gconstpointer data)
+{
+    g_autoptr (GError) error = NULL;
+    CwInboxFile *file;
+
+    put (f, "t/real/x", "x");
+    g_assert_true (cw_inbox_make_symlink (f->inbox, "t/in", "real", &meta, &error));
+    g_assert_true (cw_inbox_make_symlink (f->inbox, "t/x", "real/x", &meta, &error));
+    reopen (f);
+    assert_left (f, "t/real/x", "x");
+    assert_nothing_left (f, "t/in/x");
+    assert_nothing_left (f, "t/x");
+    file = begin (f, "t/in/x", 0, -1);
+    write_text (file, 0, "y");
+    cw_inbox_file_abort (file, TRUE);
+    assert_left (f, "t/real/x", "x");
+}
+
 static void
 test_bad_links (Fixture *f, gconstpointer data)
 {
@@ -936,6 +959,171 @@ test_target_vanishes (Fixture *f, gconstpointer data)
     g_assert_error (error, CW_DROP_ERROR, CW_DROP_ERROR_TARGET_GONE);
 }
 
+/* --- File systems of our own --- */
+
+static gboolean
+write_proc (const char *path, const char *text)
+{
+    int fd = open (path, O_WRONLY | O_CLOEXEC);
+    gboolean ok = fd >= 0 && write (fd, text, strlen (text)) == (ssize_t)strlen (text);
+
+    if (fd >= 0)
+        close (fd);
+    return ok;
+}
+
+/* A mount namespace for this process; as an ordinary user, in a user namespace. */
+static gboolean
+enter_namespace (void)
+{
+    g_autofree char *uid_map = g_strdup_printf ("0 %u 1", (unsigned)geteuid ());
+    g_autofree char *gid_map = g_strdup_printf ("0 %u 1", (unsigned)getegid ());
+
+    if (geteuid () == 0)
+        return unshare (CLONE_NEWNS) == 0;
+    return unshare (CLONE_NEWNS | CLONE_NEWUSER) == 0 && write_proc ("/proc/self/setgroups", "deny")
+           && write_proc ("/proc/self/uid_map", uid_map)
+           && write_proc ("/proc/self/gid_map", gid_map);
+}
+
+/* Runs @func in a child with a fresh tmpfs as its target. */
+static void
+in_tmpfs (void (*func) (Fixture *f), const char *options)
+{
+    int status;
+    pid_t pid = fork ();
+
+    g_assert_cmpint (pid, >=, 0);
+    if (pid == 0) {
+        Fixture f = { .folder = g_dir_make_tmp ("cw-inbox-XXXXXX", NULL) };
+        if (!enter_namespace () || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
+            || mount ("tmpfs", f.folder, "tmpfs", 0, options) < 0) {
+            g_rmdir (f.folder);
+            _exit (77);
+        }
+        func (&f);
+        g_clear_pointer (&f.inbox, cw_inbox_free);
+        umount2 (f.folder, MNT_DETACH);
+        g_rmdir (f.folder);
+        _exit (0);
+    }
+    g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+    g_assert_true (WIFEXITED (status));
+    if (WEXITSTATUS (status) == 77)
+        g_test_skip ("may not make a mount namespace");
+    else
+        g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+}
+
+static void
+fill_up (Fixture *f)
+{
+    static char block[1 << 16];
+    g_autoptr (GError) error = NULL;
+    CwInboxFile *file;
+    guint64 at = 0;
+
+    open_inbox (f);
+    put (f, "small", "fits");
+    g_assert_cmpint (cw_inbox_free_space (f->folder), <=, 1 << 20);
+    /* Refused at once when the size is known, */
+    g_assert_null (cw_inbox_begin_file (f->inbox, "big", 0, 4 << 20, FALSE, &error));
+    g_assert_error (error, CW_DROP_ERROR, CW_DROP_ERROR_NO_SPACE);
+    g_clear_error (&error);
+    assert_list (f, STAGING "/items", "small");
+    /* and when it is full if not. */
+    file = begin (f, "d/pipe", 0, -1);
+    while (cw_inbox_file_write (file, at, block, sizeof block, &error))
+        at += sizeof block;
+    g_assert_error (error, CW_DROP_ERROR, CW_DROP_ERROR_NO_SPACE);
+    g_assert_nonnull (strstr (error->message, "d/pipe"));
+    g_assert_cmpuint (at, >, 1 << 19);
+    cw_inbox_file_abort (file, FALSE);
+    assert_delivers (f, "small|d");
+    assert_list (f, "", "d|small");
+    assert_file (f, "small", "fits");
+}
+
+static void
+test_full (Fixture *f, gconstpointer data)
+{
+    in_tmpfs (fill_up, "size=1m");
+}
+
+static void
+fill_up_and_keep (Fixture *f)
+{
+    g_autofree guint8 *block = g_malloc0 (700000);
+    g_autoptr (GError) error = NULL;
+    CwInboxFile *file;
+    guint8 sha256[32];
+    guint64 length;
+
+    open_inbox (f);
+    file = begin (f, "big", 0, -1);
+    g_assert_true (cw_inbox_file_write (file, 0, block, 700000, &error));
+    g_assert_false (cw_inbox_file_write (file, 700000, block, 700000, &error));
+    g_assert_error (error, CW_DROP_ERROR, CW_DROP_ERROR_NO_SPACE);
+    cw_inbox_file_abort (file, TRUE);
+    reopen (f);
+    g_assert_true (look_up (f, "big", &length, sha256));
+    g_assert_cmpuint (length, >=, 700000);
+    /* Of no use after all: its space is there for what comes instead. */
+    file = begin (f, "big", 0, -1);
+    g_clear_error (&error);
+    g_assert_true (cw_inbox_file_write (file, 0, block, 700000, &error));
+    finish (file, 700000);
+    assert_delivers (f, "big");
+}
+
+static void
+test_full_and_keep (Fixture *f, gconstpointer data)
+{
+    in_tmpfs (fill_up_and_keep, "size=1m");
+}
+
+static void
+turn_read_only (Fixture *f)
+{
+    open_inbox (f);
+    put (f, "a", "a");
+    g_clear_pointer (&f->inbox, cw_inbox_free);
+    g_assert_cmpint (mount (NULL, f->folder, NULL, MS_REMOUNT | MS_RDONLY | MS_BIND, NULL), ==, 0);
+    assert_open_fails (f->folder, CW_DROP_ERROR_NO_PERMISSION);
+    /* It is kept, and delivered when that has been put right. */
+    g_assert_cmpint (mount (NULL, f->folder, NULL, MS_REMOUNT | MS_BIND, NULL), ==, 0);
+    open_inbox (f);
+    assert_left (f, "a", "a");
+    finish (begin (f, "a", 1, 1), 1);
+    assert_delivers (f, "a");
+}
+
+static void
+test_read_only (Fixture *f, gconstpointer data)
+{
+    in_tmpfs (turn_read_only, "size=1m");
+}
+
+static void
+test_no_permission (Fixture *f, gconstpointer data)
+{
+    int status;
+    pid_t pid;
+
+    g_clear_pointer (&f->inbox, cw_inbox_free);
+    g_assert_cmpint (g_chmod (f->folder, 0555), ==, 0);
+    pid = fork ();
+    if (pid == 0) {
+        if (geteuid () == 0 && setresuid (12345, 12345, 12345) < 0)
+            _exit (1);
+        assert_open_fails (f->folder, CW_DROP_ERROR_NO_PERMISSION);
+        _exit (0);
+    }
+    g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+    g_assert_cmpint (status, ==, 0);
+    g_assert_cmpint (g_chmod (f->folder, 0755), ==, 0);
+}
+
 static void
 test_free_space (Fixture *f, gconstpointer data)
 {
@@ -965,6 +1153,7 @@ main (int argc, char **argv)
         { "/inbox/names/clashes", test_clashes },
         { "/inbox/names/clashes-end", test_clashes_end },
         { "/inbox/names/planted-symlinks", test_planted_symlinks },
+        { "/inbox/names/old-symlinks", test_old_symlinks },
         { "/inbox/names/bad-links", test_bad_links },
         { "/inbox/resume/again", test_resume },
         { "/inbox/resume/same-attempt", test_resume_same_attempt },
@@ -982,6 +1171,10 @@ main (int argc, char **argv)
         { "/inbox/trouble/no-target", test_no_target },
         { "/inbox/trouble/target-vanishes", test_target_vanishes },
         { "/inbox/trouble/free-space", test_free_space },
+        { "/inbox/trouble/full", test_full },
+        { "/inbox/trouble/full-and-keep", test_full_and_keep },
+        { "/inbox/trouble/read-only", test_read_only },
+        { "/inbox/trouble/no-permission", test_no_permission },
     };
 
     umask (022);
