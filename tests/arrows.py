@@ -16,7 +16,7 @@ APP_MAY = {"base", "agent", "link", "meet", "drop"}
 ONLY_IN = {
     "libsoup/": ["core/meet/mailbox/", "core/drop/cw-drop-wire"],
     "openssl/": ["core/base/cw-hash.c"],
-    "archive": ["core/drop/cw-zip"],
+    "zlib.h": ["core/drop/cw-zip"],
     "xxhash.h": ["core/drop/"],
     "qrencode.h": ["app/cli/"],
     "readline/": ["app/cli/"],

@@ -29,7 +29,7 @@ need() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         command -v meson >/dev/null && command -v pkg-config >/dev/null &&
             pkg-config --exists libsoup-3.0 json-glib-1.0 libsodium libcrypto libxxhash \
-                libarchive libqrencode && return 0
+                zlib libqrencode && return 0
         echo "Causeway needs some packages that are missing. Please install them and start again:"
         if command -v dnf >/dev/null; then
             echo "  sudo dnf install $(package_names 3 "$@")"

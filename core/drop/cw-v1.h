@@ -37,7 +37,7 @@ typedef struct {
 } CwV1Message;
 
 /* CW_DROP_ERROR_PROTOCOL when it is not a JSON object of sane members, _UNSUPPORTED for an offer of
- * an unknown kind. Unknown keys are ignored. */
+ * an unknown kind, _BAD_NAME for one whose name has no last component. Unknown keys are ignored. */
 CwV1Message *cw_v1_message_parse (const char *data, size_t len, GError **error);
 void cw_v1_message_free (CwV1Message *message);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CwV1Message, cw_v1_message_free)
@@ -52,7 +52,9 @@ GBytes *cw_v1_make_error (const char *text);
 /* What goes over the stream for @outgoing: the file itself when it is one file; else one folder as
  * a zip (several items are put into a folder called @bundle_name; a pipe is copied to an unlinked
  * temporary file first). Blocking: computes sizes and, for a zip, where every byte will be; entries
- * are stored uncompressed so that the size is known without a temporary file. */
+ * are stored uncompressed so that the size is known without a temporary file. Empty folders are not
+ * carried; symlinks to files of the same top-level folder become copies, others are left out.
+ * @outgoing must outlive the source. */
 typedef struct _CwV1Source CwV1Source;
 CwV1Source *cw_v1_source_new (CwOutgoing *outgoing, const char *bundle_name,
                               GCancellable *cancellable, GError **error);
@@ -60,15 +62,19 @@ void cw_v1_source_free (CwV1Source *source);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CwV1Source, cw_v1_source_free)
 GBytes *cw_v1_source_make_offer (CwV1Source *source);
 
-/* Sends the bytes, waits for the acknowledgement and checks its hash. */
+/* Sends the bytes, waits for the acknowledgement and checks its hash. @source can be sent once.
+ * CW_DROP_ERROR_INCOMPLETE: the rest was (see the transfer's failures); _PEER_FAILED: the receiver
+ * acknowledged something else than "ok", the message is its text; _VERIFY: it got other bytes. */
 gboolean cw_v1_send (GIOStream *stream, CwV1Source *source, CwTransfer *transfer,
                      GCancellable *cancellable, GError **error);
 
 /* --- Receiving --- */
 
-/* @inbox opened without a tag; @output_fd: write the bytes there instead (then @inbox is NULL).
- * A directory's zip is unpacked and counted against what was offered; damaged or hostile ones are
- * CW_DROP_ERROR_BAD_ARCHIVE and leave nothing. */
+/* @inbox opened without a tag; @output_fd: write the bytes there instead (then @inbox is NULL, it
+ * must be a file, and *@ret_paths is empty). A directory's zip is unpacked and counted against what
+ * was offered; damaged or hostile ones are CW_DROP_ERROR_BAD_ARCHIVE or _TOO_LARGE and leave
+ * nothing. When this fails the stream must be closed: before the last byte that is all v1 has to
+ * say. */
 gboolean cw_v1_receive (GIOStream *stream, const CwV1Message *offer, CwInbox *inbox, int output_fd,
                         CwTransfer *transfer, GCancellable *cancellable, GPtrArray **ret_paths,
                         GError **error);

@@ -203,8 +203,13 @@ test_json (void)
     g_autofree char *deep = g_strnfill (1000000, '[');
     g_autofree char *quoted = NULL;
     g_autoptr (JsonNode) odd = NULL;
+    g_autoptr (GError) error = NULL;
     JsonObject *object;
     guint64 n;
+
+    /* As an empty GBytes gives it. */
+    g_assert_null (cw_json_parse_object (NULL, 0, &error));
+    g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
 
     g_assert_nonnull (node);
     object = json_node_get_object (node);
