@@ -220,15 +220,15 @@ def interrupted(kill_sender, size=400_000_000):
         lab.make_file(f"{top}/a{n}", 2000 + n, n)
     lab.make_file(top + "/big", size)
     ours, theirs, _, _ = pair(top, anna=anna, bernd=bernd, wait=False)
-    end = time.monotonic() + lab.LIMIT
-    while True:
-        done = [e["bytes"] for e in theirs.events("progress")]
-        if done and done[-1] > size // 4:
-            break
-        assert time.monotonic() < end and theirs.process.poll() is None, theirs.output()
-        time.sleep(0.02)
-    (ours if kill_sender else theirs).kill()
-    assert (theirs if kill_sender else ours).wait() == 5
+    theirs.event("progress")
+    # Both are stopped before either can be through with it.
+    theirs.signal(signal.SIGSTOP)
+    ours.signal(signal.SIGSTOP)
+    assert not theirs.events("done"), "the file is too small for this machine"
+    victim, other = (ours, theirs) if kill_sender else (theirs, ours)
+    victim.kill()
+    other.signal(signal.SIGCONT)
+    assert other.wait() == 5, other.output()
     assert [n for n in os.listdir(bernd.downloads) if not n.startswith(".")] == []
     return anna, bernd, top
 
@@ -238,7 +238,7 @@ def resume_after_sender():
     anna, bernd, top = interrupted(True)
     _, theirs, _, _ = pair(top, anna=anna, bernd=bernd)
     lab.same(bernd.received("set"), top)
-    assert theirs.events("done")[0]["bytes_kept"] > 90_000_000, theirs.events("done")
+    assert theirs.events("done")[0]["bytes_kept"] > 5_000_000, theirs.events("done")
     assert lab.leftovers(bernd.downloads) == []
 
 
@@ -247,7 +247,7 @@ def resume_after_receiver():
     anna, bernd, top = interrupted(False)
     _, theirs, _, _ = pair(top, anna=anna, bernd=bernd)
     lab.same(bernd.received("set"), top)
-    assert theirs.events("done")[0]["bytes_kept"] > 50_000_000, theirs.events("done")
+    assert theirs.events("done")[0]["bytes_kept"] > 5_000_000, theirs.events("done")
 
 
 @lab.test("what changed meanwhile is sent again, whatever its length says")
