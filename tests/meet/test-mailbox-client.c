@@ -908,26 +908,38 @@ close_it (User *user)
     cw_mailbox_client_close_async (user->client, CW_MOOD_ERRORY, on_closed, user);
 }
 
-/* Closing from within a handler: nothing is told any more, though more had come. */
+/* Closing from within a handler: nothing is told any more, though more had come with it. */
 static void
 test_close_in_handler (void)
 {
-    g_autoptr (Mock) mock = mock_new ("{\"type\":\"welcome\",\"welcome\":{\"motd\":\"hi\"}}", NULL);
-    g_autoptr (User) user = user_new (mock->url, APP_ID, "4-crossover");
-    g_autoptr (GError) error = NULL;
+    static const char *const more[] = {
+        "{\"type\":\"nameplates\",\"nameplates\":[]}",
+        "{\"type\":\"error\",\"error\":\"crowded\",\"orig\":{}}",
+    };
 
-    g_signal_connect_swapped (user->client, "code", G_CALLBACK (close_it), user);
-    WAIT_FOR (mock->received->len == 2);
-    mock_say (mock, "{\"type\":\"claimed\",\"mailbox\":\"m\"}");
-    mock_say (mock, "{\"type\":\"message\",\"side\":\"x\",\"phase\":\"pake\",\"body\":\"00\"}");
-    WAIT_FOR (user->closed); /* the mock does not answer "close": after 3 s */
-    g_assert_cmpuint (user->signals, ==, 1);
-    g_assert_null (user->failure);
-    /* what is called afterwards does nothing */
-    cw_mailbox_client_list (user->client);
-    send_text (user, "x");
-    user->closed = FALSE;
-    close_user (user, CW_MOOD_HAPPY);
+    for (gsize i = 0; i < G_N_ELEMENTS (more); i++) {
+        g_autoptr (Mock) mock = mock_new (WELCOME, NULL);
+        g_autoptr (User) user = user_new (mock->url, APP_ID, "4-crossover");
+
+        g_signal_connect_swapped (user->client, "code", G_CALLBACK (close_it), user);
+        cw_mailbox_client_list (user->client);
+        WAIT_FOR (mock->received->len == 3);
+        mock_say (mock, "{\"type\":\"claimed\",\"mailbox\":\"m\"}");
+        mock_say (mock, more[i]);
+        WAIT_FOR (user->signals == 1);
+        if (i == 0) {
+            WAIT_FOR (mock->received->len == 7); /* open, add, release, close */
+            mock_say (mock, "{\"type\":\"closed\"}");
+        }
+        WAIT_FOR (user->closed);
+        g_assert_null (user->nameplates);
+        g_assert_null (user->failure);
+        /* what is called afterwards does nothing */
+        cw_mailbox_client_list (user->client);
+        send_text (user, "x");
+        user->closed = FALSE;
+        close_user (user, CW_MOOD_HAPPY);
+    }
 }
 
 static void
