@@ -385,7 +385,8 @@ read_until (CwDropInput *input,
         const guint8 *from = input->block != NULL ? input->block->data + input->start : NULL;
         const guint8 *found
             = len > searched ? memmem (from + searched, len - searched, mark, mark_len) : NULL;
-        if ((found != NULL ? (size_t)(found - from) : len) > max) {
+        /* Without a mark, the last bytes may be the beginning of one. */
+        if (found != NULL ? (size_t)(found - from) > max : len >= max + mark_len) {
             g_set_error (error, CW_DROP_ERROR, CW_DROP_ERROR_PROTOCOL,
                          "a line or head is longer than %" G_GSIZE_FORMAT " bytes", max);
             return FALSE;

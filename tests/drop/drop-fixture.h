@@ -155,9 +155,10 @@ wrap_socket (int fd)
 /* Forwards between the engines; changes what the sender sends. */
 typedef struct {
     int sender_fd, receiver_fd;
-    gint64 cut_at;  /* bytes after which everything is closed; -1: never */
-    gint64 flip_at; /* byte to damage; -1: none */
-    guint64 passed; /* from the sender to the receiver */
+    gint64 cut_at;         /* bytes after which everything is closed; -1: never */
+    gint64 flip_at;        /* byte to damage; -1: none */
+    guint64 passed;        /* from the sender to the receiver */
+    GByteArray *record[2]; /* what passed, forth and back, or NULL */
     GThread *threads[2];
 } Proxy;
 
@@ -176,6 +177,8 @@ proxy_forth (gpointer data)
             n = MIN (n, proxy->cut_at - at);
         if (send (proxy->receiver_fd, bytes, (size_t)n, MSG_NOSIGNAL) != n)
             break;
+        if (proxy->record[0] != NULL)
+            g_byte_array_append (proxy->record[0], bytes, (guint)n);
         proxy->passed += (guint64)n;
         if ((gint64)proxy->passed == proxy->cut_at)
             break;
@@ -195,9 +198,12 @@ proxy_back (gpointer data)
     guint8 bytes[65536];
     ssize_t n;
 
-    while ((n = read (proxy->receiver_fd, bytes, sizeof bytes)) > 0)
+    while ((n = read (proxy->receiver_fd, bytes, sizeof bytes)) > 0) {
         if (send (proxy->sender_fd, bytes, (size_t)n, MSG_NOSIGNAL) != n)
             break;
+        if (proxy->record[1] != NULL)
+            g_byte_array_append (proxy->record[1], bytes, (guint)n);
+    }
     shutdown (proxy->sender_fd, SHUT_WR);
     return NULL;
 }
@@ -215,8 +221,9 @@ typedef struct {
     const char *sender_id;
     GCancellable *cancel_sender, *cancel_receiver;
     gint64 cut_at, flip_at;
-    void (*on_offered) (gpointer fixture);
+    void (*on_offered) (gpointer fixture); /* instead of deciding */
     void (*on_accepted) (gpointer fixture);
+    gpointer user;
 
     /* What it gave. */
     GIOStream *sender_stream, *receiver_stream;
@@ -226,6 +233,7 @@ typedef struct {
     GPtrArray *paths;
     char *received_text;
     guint64 passed; /* bytes from the sender, when there was a proxy */
+    GByteArray *record[2];
     CwDecision *decision;
     CwOffer *offer;
 } Fixture;
@@ -371,7 +379,11 @@ G_GNUC_UNUSED static void
 run (Fixture *f)
 {
     g_autoptr (CwOutgoing) walked = f->text == NULL && f->outgoing == NULL ? walk (f->from) : NULL;
-    Proxy proxy = { .cut_at = f->cut_at, .flip_at = f->flip_at };
+    Proxy proxy = {
+        .cut_at = f->cut_at,
+        .flip_at = f->flip_at,
+        .record = { f->record[0], f->record[1] },
+    };
     gboolean proxied = f->cut_at >= 0 || f->flip_at >= 0 || f->cut_at == -2;
     GThread *threads[2];
     int fds[4];
