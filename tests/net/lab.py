@@ -265,7 +265,7 @@ class Process:
         return " ".join(os.path.basename(a) if i == 0 else a for i, a in enumerate(self.argv))
 
 
-def stop_all():
+def stop_processes():
     for process in _running:
         if process.process.poll() is None:
             try:
@@ -274,6 +274,10 @@ def stop_all():
                 pass
             process.process.wait()
     _running.clear()
+
+
+def stop_all():
+    stop_processes()
     for folder in _folders:
         shutil.rmtree(folder, ignore_errors=True)
     _folders.clear()
@@ -321,10 +325,10 @@ def debian_relay(port=4001):
     return process
 
 
-def our_mailbox(port=4000, listen="127.0.0.1", *extra):
+def our_mailbox(port=4000, listen="127.0.0.1", *extra, host="127.0.0.1"):
     process = Process([CAUSEWAY, "mailbox", "--listen", f"{listen}:{port}", *extra],
                       env=home().env)
-    wait_port(port, process)
+    wait_port(port, process, host)
     return process
 
 
