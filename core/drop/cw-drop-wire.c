@@ -278,8 +278,10 @@ decode_path (const char *text)
         if (c == '%') {
             int high = g_ascii_xdigit_value (text[1]);
             int low = high < 0 ? -1 : g_ascii_xdigit_value (text[2]);
+            if (low < 0)
+                return NULL;
             c = (char)(high << 4 | low);
-            if (low < 0 || c == '\0' || c == '/')
+            if (c == '\0' || c == '/')
                 return NULL;
             text += 2;
         } else if (c == '/' && (len == 0 || path[len - 1] == '/')) {
