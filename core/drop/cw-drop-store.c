@@ -44,6 +44,7 @@ struct _CwDropStore {
     GHashTable *offered;               /* name to CwItemKind + 1; borrowed names */
     GQueue looks;                      /* of Look, those whose item has not come */
     guint64 n_files, n_folders, bytes; /* begun, announced: compared with the offer */
+    guint64 n_finished;                /* of folders; finishing one makes it if need be */
     guint64 n_kept, n_failed;          /* files and symlinks; anything */
 
     /* The file that is coming. */
@@ -169,7 +170,8 @@ check_offered (CwDropStore *store, const CwDropRequest *request, GError **error)
     if (!check_name (store, request, error))
         return FALSE;
     if (request->type == CW_DROP_TYPE_FOLDER)
-        return request->has_mode || ++store->n_folders <= store->offer->n_folders
+        return (request->has_mode ? ++store->n_finished : ++store->n_folders)
+                   <= store->offer->n_folders
                || too_large (error, "folders");
     if (++store->n_files > store->offer->n_files)
         return too_large (error, "files");

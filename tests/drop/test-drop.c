@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * SPDX-FileCopyrightText: The Causeway authors
  */
+#include "cw-drop-line-private.h"
+#include "cw-drop-wire.h"
 #include "drop-fixture.h"
 
 static void
@@ -345,6 +347,90 @@ test_twice (Fixture *f, gconstpointer data)
     assert_same (source, second, &compare);
 }
 
+/* --- Senders that are not ours --- */
+
+#define FOLDER_OFFER                                                                               \
+    "drop/1\r\nPOST /offer HTTP/1.1\r\nContent-Length: 84\r\n\r\n"                                 \
+    "{\"version\":1,\"folders\":1,\"items\":[{\"kind\":\"folder\",\"name\":\"hi\",\"size\":6,"     \
+    "\"files\":1}]}"
+
+/* A receiver on a thread; *@ret_fd is the other end of its stream. */
+static GThread *
+start_receiver (Fixture *f, int *ret_fd)
+{
+    int fds[2];
+
+    g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+    f->receiver_stream = wrap_socket (fds[1]);
+    f->received = cw_transfer_new ();
+    f->decision = cw_decision_new ();
+    *ret_fd = fds[0];
+    return g_thread_new ("receiver", run_receiver, f);
+}
+
+/* Finishing a folder makes it if need be: that has the same limit as making one. */
+static void
+test_too_many_folders (Fixture *f, gconstpointer data)
+{
+    static const char said[] = FOLDER_OFFER
+        "PUT /items/hi HTTP/1.1\r\nContent-Type: inode/directory\r\nDrop-Mode: 755\r\n\r\n"
+        "PUT /items/hi/more HTTP/1.1\r\nContent-Type: inode/directory\r\nDrop-Mode: 755\r\n\r\n"
+        "POST /done HTTP/1.1\r\n\r\n";
+    g_autoptr (GString) answers = g_string_new (NULL);
+    g_autofree char *more = g_build_filename (f->to, "hi", "more", NULL);
+    GThread *receiver;
+    char bytes[4096];
+    size_t offer_len = strlen (FOLDER_OFFER);
+    ssize_t n;
+    int fd;
+
+    receiver = start_receiver (f, &fd);
+    g_assert_cmpint (write (fd, said, offer_len), ==, (gssize)offer_len);
+    n = read (fd, bytes, sizeof bytes);
+    g_assert_cmpint (n, >, 12);
+    g_assert_cmpmem (bytes, 12, "HTTP/1.1 200", 12);
+    g_assert_cmpint (write (fd, said + offer_len, sizeof said - 1 - offer_len), >, 0);
+    shutdown (fd, SHUT_WR);
+    while ((n = read (fd, bytes, sizeof bytes)) > 0)
+        g_string_append_len (answers, bytes, n);
+    g_thread_join (receiver);
+    close (fd);
+    g_assert_nonnull (strstr (answers->str, "HTTP/1.1 204"));
+    g_assert_nonnull (strstr (answers->str, "HTTP/1.1 413"));
+    g_assert_error (f->receive_error, CW_DROP_ERROR, CW_DROP_ERROR_INCOMPLETE);
+    g_assert_false (g_file_test (more, G_FILE_TEST_EXISTS));
+}
+
+/* A sender that reads no answers holds the receiver in a write, but not against its own person. */
+static void
+test_deaf_sender (Fixture *f, gconstpointer data)
+{
+    static const char ask[] = "HEAD /items/hi/x HTTP/1.1\r\n\r\n";
+    GPollFD poll = { .events = G_IO_OUT };
+    size_t at = 0;
+    GThread *receiver;
+    char byte;
+    int fd;
+
+    cw_drop_line_set_alive_ms (20);
+    f->cancel_receiver = g_cancellable_new ();
+    receiver = start_receiver (f, &fd);
+    g_assert_cmpint (write (fd, FOLDER_OFFER, strlen (FOLDER_OFFER)), >, 0);
+    /* It says yes, and so has no more than a ring of blocks and a socket's buffer to fill. */
+    g_assert_cmpint (read (fd, &byte, 1), ==, 1);
+    poll.fd = fd;
+    while (g_poll (&poll, 1, 500) > 0) {
+        ssize_t n = send (fd, ask + at, sizeof ask - 1 - at, MSG_DONTWAIT);
+        if (n > 0)
+            at = (at + (size_t)n) % (sizeof ask - 1);
+    }
+    g_cancellable_cancel (f->cancel_receiver);
+    g_thread_join (receiver);
+    close (fd);
+    cw_drop_line_set_alive_ms (CW_DROP_ALIVE_SECONDS * 1000);
+    g_assert_error (f->receive_error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
 #define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -362,5 +448,7 @@ main (int argc, char **argv)
     ADD ("/drop/sparse", test_sparse);
     ADD ("/drop/many", test_many);
     ADD ("/drop/twice", test_twice);
+    ADD ("/drop/too-many-folders", test_too_many_folders);
+    ADD ("/drop/deaf-sender", test_deaf_sender);
     return g_test_run ();
 }
