@@ -16,7 +16,7 @@ G_BEGIN_DECLS
 
 typedef struct _CwDropLine CwDropLine;
 
-/* On the line's own thread, holding nothing. Either may be NULL. */
+/* On threads of the line's own, holding nothing. Either may be NULL; only the tick may write. */
 typedef struct {
     void (*cancelled) (gpointer data); /* the user cancelled: wake whoever waits */
     void (*tick) (gpointer data);      /* every CW_DROP_ALIVE_SECONDS */
@@ -28,7 +28,7 @@ CwDropLine *cw_drop_line_new (GIOStream *stream,
                               const CwDropLineFuncs *funcs,
                               gpointer data);
 void cw_drop_line_start (CwDropLine *line);
-/* Ends the thread and closes the stream. Nobody may be reading or writing any more. */
+/* Ends the threads and closes the stream. Nobody may be reading or writing any more. */
 void cw_drop_line_free (CwDropLine *line);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CwDropLine, cw_drop_line_free)
 

@@ -24,6 +24,7 @@ struct _CwDropLine {
     CwDropLineFuncs funcs;
     gpointer data;
     GThread *thread;
+    GThread *ticker; /* of its own, since it may be stuck in a write that @thread must end */
 
     GMutex lock; /* guards all below */
     GCond cond;
@@ -59,40 +60,49 @@ on_user_cancelled (GCancellable *cancellable, gpointer data)
     g_mutex_unlock (&line->lock);
 }
 
-static void
-call_unlocked (CwDropLine *line, void (*func) (gpointer))
-{
-    if (func == NULL)
-        return;
-    g_mutex_unlock (&line->lock);
-    func (line->data);
-    g_mutex_lock (&line->lock);
-}
-
 static gpointer
 run (gpointer data)
 {
     CwDropLine *line = data;
-    gint64 tick_us = g_get_monotonic_time () + alive_us;
     gboolean told = FALSE;
 
     g_mutex_lock (&line->lock);
     while (!line->closing) {
-        gint64 now = g_get_monotonic_time ();
         if (line->cancelled && !told) {
             told = TRUE;
-            call_unlocked (line, line->funcs.cancelled);
-        } else if (now >= line->end_us) {
+            g_mutex_unlock (&line->lock);
+            if (line->funcs.cancelled != NULL)
+                line->funcs.cancelled (line->data);
+            g_mutex_lock (&line->lock);
+        } else if (g_get_monotonic_time () >= line->end_us) {
             line->end_us = G_MAXINT64;
             g_mutex_unlock (&line->lock);
             g_cancellable_cancel (line->io);
             g_mutex_lock (&line->lock);
-        } else if (now >= tick_us) {
-            tick_us = now + alive_us;
-            call_unlocked (line, line->funcs.tick);
+        } else if (line->end_us == G_MAXINT64) {
+            g_cond_wait (&line->cond, &line->lock);
         } else {
-            g_cond_wait_until (&line->cond, &line->lock, MIN (line->end_us, tick_us));
+            g_cond_wait_until (&line->cond, &line->lock, line->end_us);
         }
+    }
+    g_mutex_unlock (&line->lock);
+    return NULL;
+}
+
+static gpointer
+run_ticks (gpointer data)
+{
+    CwDropLine *line = data;
+    gint64 tick_us = g_get_monotonic_time () + alive_us;
+
+    g_mutex_lock (&line->lock);
+    while (!line->closing) {
+        if (g_cond_wait_until (&line->cond, &line->lock, tick_us) || line->closing)
+            continue;
+        g_mutex_unlock (&line->lock);
+        line->funcs.tick (line->data);
+        tick_us = g_get_monotonic_time () + alive_us;
+        g_mutex_lock (&line->lock);
     }
     g_mutex_unlock (&line->lock);
     return NULL;
@@ -128,6 +138,8 @@ void
 cw_drop_line_start (CwDropLine *line)
 {
     line->thread = g_thread_new ("drop-line", run, line);
+    if (line->funcs.tick != NULL)
+        line->ticker = g_thread_new ("drop-tick", run_ticks, line);
 }
 
 void
@@ -140,6 +152,10 @@ cw_drop_line_free (CwDropLine *line)
     g_cond_broadcast (&line->cond);
     g_mutex_unlock (&line->lock);
     g_thread_join (line->thread);
+    if (line->ticker != NULL) {
+        g_cancellable_cancel (line->io);
+        g_thread_join (line->ticker);
+    }
     g_io_stream_close (line->stream, NULL, NULL);
     g_clear_object (&line->user);
     g_object_unref (line->io);

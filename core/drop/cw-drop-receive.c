@@ -238,8 +238,9 @@ say_goodbye (Receiver *receiver, const GError *error)
     if (error != NULL && !receiver->answered
         && !g_error_matches (error, CW_DROP_ERROR, CW_DROP_ERROR_PEER_LOST))
         cw_drop_answers_add_problem (&receiver->answers, error, TRUE);
-    cw_drop_answers_flush (&receiver->answers);
+    /* First: the sender may not even read that. */
     cw_drop_line_end_soon (receiver->line);
+    cw_drop_answers_flush (&receiver->answers);
 }
 
 gboolean
