@@ -119,3 +119,47 @@ WRAP (void, g_cancellable_cancel, (GCancellable * cancellable))
         __tsan_acquire (cancellable);
     __real_g_cancellable_cancel (cancellable);
 }
+
+/* A pool hands data to its threads by a queue inside GLib: ordered here by the data itself. */
+typedef struct {
+    GFunc func;
+    gpointer user_data;
+} PoolWork;
+
+static void
+run_pool_work (gpointer data, gpointer user_data)
+{
+    PoolWork *work = user_data;
+
+    __tsan_acquire (data);
+    work->func (data, work->user_data);
+}
+
+WRAP (GThreadPool *,
+      g_thread_pool_new_full,
+      (GFunc func,
+       gpointer user_data,
+       GDestroyNotify item_free_func,
+       gint max_threads,
+       gboolean exclusive,
+       GError **error))
+{
+    /* Lives as long as the program: the pool does not say when its last thread is done. */
+    PoolWork *work = g_new (PoolWork, 1);
+    static GSList *all;
+    static GMutex lock;
+
+    work->func = func;
+    work->user_data = user_data;
+    __real_g_mutex_lock (&lock);
+    all = g_slist_prepend (all, work);
+    __real_g_mutex_unlock (&lock);
+    return __real_g_thread_pool_new_full (run_pool_work, work, item_free_func, max_threads,
+                                          exclusive, error);
+}
+
+WRAP (gboolean, g_thread_pool_push, (GThreadPool * pool, gpointer data, GError **error))
+{
+    __tsan_release (data);
+    return __real_g_thread_pool_push (pool, data, error);
+}
