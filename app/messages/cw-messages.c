@@ -139,7 +139,8 @@ static const Entry drop_entries[] = {
       { "connection-lost", CW_EXIT_CONNECTION, CW_DETAIL_NONE,
         N_ ("the connection to the other computer was lost."),
         N_ ("It may have been switched off, or the network changed."),
-        N_ ("Run the same commands again: what has arrived is not sent twice."),
+        N_ ("Run the same commands again. Between two Causeways, what has arrived is not sent "
+            "twice."),
         N_ ("was interrupted") } },
     { CW_DROP_ERROR_PROTOCOL,
       CW_SIDE_ANY,
