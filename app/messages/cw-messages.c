@@ -237,6 +237,11 @@ static const Entry drop_entries[] = {
       { "unsupported", CW_EXIT_FAILED, CW_DETAIL_OURS,
         N_ ("the other computer offers something this version does not know."), NULL,
         N_ ("Look for a newer version of Causeway."), N_ ("is of an unknown kind") } },
+    { CW_DROP_ERROR_LONG_TEXT,
+      CW_SIDE_ANY,
+      { "text-too-long", CW_EXIT_FAILED, CW_DETAIL_NONE,
+        N_ ("the text is too long for the program on the other computer."),
+        N_ ("Nothing was sent."), N_ ("Send it as a file, or to another Causeway."), NULL } },
 };
 
 static const Entry identity_entries[] = {

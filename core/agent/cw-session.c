@@ -42,6 +42,8 @@
 #define PERSON_LIMIT_S (15 * 60)
 /* A plain client sends two messages before it must wait for one of ours. */
 #define MAX_HELD 8
+/* A message of the mailbox: hex and JSON around it stay below what a Go client reads at once. */
+#define MAX_MESSAGE (12 * 1024)
 /* What v1 peers are told, in "error". */
 #define TEXT_REJECTED "transfer rejected"
 #define TEXT_CANCELLED "transfer cancelled"
@@ -448,9 +450,9 @@ send_v1_offer (CwSession *self)
     g_autoptr (GBytes) offer = self->text != NULL ? cw_v1_make_text_offer (self->text)
                                                   : cw_v1_source_make_offer (self->source);
 
-    if (g_bytes_get_size (offer) > 12 * 1024) {
-        finish_literal (self, CW_DROP_ERROR, CW_DROP_ERROR_TOO_LARGE,
-                        "text is too long for this peer");
+    if (g_bytes_get_size (offer) > MAX_MESSAGE) {
+        finish_literal (self, CW_DROP_ERROR, CW_DROP_ERROR_LONG_TEXT,
+                        "text is too long for a plain wormhole client");
         return;
     }
     if (self->text == NULL)

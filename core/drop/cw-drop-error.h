@@ -30,6 +30,7 @@ typedef enum {
     CW_DROP_ERROR_BUSY,              /* receiver: the same offer is being received already */
     CW_DROP_ERROR_STORE,             /* receiver: any other failure to write */
     CW_DROP_ERROR_UNSUPPORTED,       /* an offer of a kind we do not know */
+    CW_DROP_ERROR_LONG_TEXT,         /* sender: too long for a plain wormhole client's message */
 } CwDropError;
 #define CW_DROP_ERROR cw_drop_error_quark ()
 GQuark cw_drop_error_quark (void);
