@@ -198,6 +198,42 @@ parse (const char *text)
 static void
 test_json (void)
 {
+    /* RFC 8259; json-glib must not even see the first kind, since it leaks at an error. */
+    static const char *const malformed[] = {
+        "{",
+        "{}}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\":[1,]}",
+        "{\"a\":[}",
+        "{1:2}",
+        "{\"a\":01}",
+        "{\"a\":1.}",
+        "{\"a\":.5}",
+        "{\"a\":1e}",
+        "{\"a\":+1}",
+        "{\"a\":nul}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\\udc00\"}",
+        "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":1]",
+        "{\"a\":1} x",
+        "{\"a\":\"b}",
+    };
+    static const char *const well_formed[] = {
+        "{}",
+        " { } ",
+        "{\"a\":[]}",
+        "{\"a\":[1,[2,{}],\"\"],\"b\":{\"c\":null}}",
+        "{\"a\":-0.5e+10,\"b\":1E2,\"c\":true,\"d\":false}",
+        "{\"a\":\"\\ud83d\\ude00\\n\\/\"}",
+        "{\"a\":1,\"a\":2}",
+    };
     g_autoptr (JsonNode) node
         = parse ("{\"s\":\"a]]\\\"[[\",\"n\":3,\"d\":4.0,\"m\":-1,\"f\":1.5,\"o\":{}}");
     g_autofree char *deep = g_strnfill (1000000, '[');
@@ -223,6 +259,12 @@ test_json (void)
     g_assert_false (cw_json_get_uint (object, "f", &n));
     g_assert_null (parse (""));
     g_assert_null (parse ("[1]"));
+    for (gsize i = 0; i < G_N_ELEMENTS (malformed); i++)
+        g_assert_null (parse (malformed[i]));
+    for (gsize i = 0; i < G_N_ELEMENTS (well_formed); i++) {
+        g_autoptr (JsonNode) good = parse (well_formed[i]);
+        g_assert_nonnull (good);
+    }
     g_assert_null (parse ("{\"a\":'x'}"));
     g_assert_null (parse ("/**/{}"));
     g_assert_null (cw_json_parse_object ("{}\0{}", 5, NULL));
