@@ -99,7 +99,7 @@ scan_escape (Scan *scan)
         unit = scan_unit (scan);
         return unit >= 0xdc00 && unit <= 0xdfff;
     }
-    return unit > 0 && (unit < 0xdc00 || unit > 0xdfff); /* U+0000 would end a C string */
+    return unit >= 0 && (unit < 0xdc00 || unit > 0xdfff);
 }
 
 static gboolean
