@@ -6,14 +6,13 @@
  *
  * Before an item is renamed, a line about it goes into the journal: its identity (device, inode,
  * length, time) and the name it is about to get. The journal goes with the hidden folder when the
- * caller, who has by then told the sender, frees the inbox. An
- * attempt that finds one looks for each line whether that very item is under that name now: then
- * the rename happened, and the item is taken back to old/, where it is like any other leftover: it
- * is hashed, found right, and delivered again, under the same name. Leaving it where it is would
- * spare the moment in which it is gone, but then a sender who has changed something in between
- * would end in a folder that is half this and half that. If somebody has touched the item since
- * (anything in it changed after the journal was last written), it is theirs and stays; the offer is
- * received anew beside it.
+ * caller frees the inbox, having told the sender. An attempt that finds one looks for each line
+ * whether that very item is under that name now: then the rename happened, and the item is taken
+ * back to old/, where it is like any other leftover: it is hashed, found right, and delivered again,
+ * under the same name. Leaving it where it is would spare the moment in which it is gone, but then a
+ * sender who has changed something in between would end in a folder that is half this and half that.
+ * If somebody has touched the item since (anything in it changed after the journal was last
+ * written), it is theirs and stays; the offer is received anew beside it.
  *
  * What is announced should survive a power cut (cw-inbox-flush.c), so files are on the disk before
  * they are renamed, and the renames before the caller hears of them. */

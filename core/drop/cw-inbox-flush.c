@@ -7,11 +7,12 @@
  * cp, browsers and the wormhole programs leave that to chance for half a minute. Where the disk is
  * as fast as the network it costs next to nothing, if it is begun early: a thread starts write-back
  * while data still comes (sync_file_range() waits when the device's queue is full, so not the
- * writer), and at the end little is left. Where the disk is the slower one, waiting for it would
- * make the transfer as slow as the disk: 1 GiB in 2.7 s instead of 0.5 s on the disk of a cloud
- * machine with 400 MB/s. So the wait is bounded: a tenth of the time that the transfer took, and
- * a fifth of a second at least. When it runs out, what is still on its way to the disk is
- * announced as it is with the others, for the few seconds that the disk needs.
+ * writer), and at the end little is left: 10-20 ms after 1 GiB, where a sync that was not begun
+ * early takes half a second or more. Where the disk is the slower one, waiting for it would make
+ * the transfer as slow as the disk, which can be several times slower than memory. So the wait is
+ * bounded: a tenth of the time that the transfer took, and a fifth of a second at least. When it
+ * runs out, what is still on its way to the disk is announced as the others do it, for the seconds
+ * that the disk needs.
  *
  * Few files are synced one by one, many by one syncfs(), which also writes what is not ours: for
  * 10,000 files of 4 KiB that took 0.1-0.2 s. */

@@ -13,7 +13,18 @@
  *
  * Paths are as the peer sent them: "photos/2024/a.jpg", valid UTF-8 or not, hostile. They are made
  * safe here and nowhere else, component by component (cw-names.h), and walked with O_NOFOLLOW, so
- * that no symlink of the peer's leads out. Memory does not grow with the number of items.
+ * that no symlink of the peer's leads out. "/" at the start and the end are ignored; more than 200
+ * components or 64 KiB are CW_DROP_ERROR_BAD_NAME. A name that is taken by another item of this
+ * attempt, by our replacing or on a file system that ignores case, gets a number, and what is in a
+ * folder goes where the folder went; the same folder again is no clash. Memory does not grow with
+ * the number of items (3 MB for the folders, at most).
+ *
+ * Once deliver() has returned TRUE, what came is on the disk, so that a power cut cannot take back
+ * what the sender is told, unless the disk is much slower than the network: the wait for it is
+ * bounded (cw-inbox-flush.c).
+ *
+ * Hidden folders that nobody has used for 30 days are removed when the next offer comes into the
+ * same target.
  *
  * Blocking; one thread at a time. Errors are CW_DROP_ERROR. */
 
@@ -37,7 +48,8 @@ typedef struct {
  * when another process is receiving it. */
 CwInbox *cw_inbox_open (const char *folder, const char *tag, GError **error);
 /* Leaves unfinished items for the next attempt (with a tag and at least one item), else removes
- * the hidden folder. */
+ * the hidden folder. After a delivery: not before the sender has been told. If we die before, the
+ * sender will offer it again, and until then the hidden folder knows that it has been delivered. */
 void cw_inbox_free (CwInbox *inbox);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CwInbox, cw_inbox_free)
 
@@ -49,7 +61,9 @@ gboolean cw_inbox_is_resumed (CwInbox *inbox);
 
 /* What an earlier attempt left for @path: its length and the SHA-256 of those bytes. FALSE without
  * error when there is nothing. Reads the whole file: @cancellable. A file that was already
- * delivered by an attempt that died in between counts too. */
+ * delivered by an attempt that died in between counts too, if nobody has touched it since. Of two
+ * paths that clash, the first must be begun before the second is looked up; else begin_file() may
+ * find less than was promised and fail, or keep other bytes, which the final check then finds. */
 gboolean cw_inbox_look_up (CwInbox *inbox, const char *path, GCancellable *cancellable,
                            guint64 *ret_length, guint8 ret_sha256[32], GError **error);
 
@@ -58,7 +72,7 @@ gboolean cw_inbox_make_folder (CwInbox *inbox, const char *path, GError **error)
 gboolean cw_inbox_finish_folder (CwInbox *inbox, const char *path, const CwInboxMeta *meta,
                                  GError **error);
 
-/* A symlink whose target stays lexically inside its top-level item, else CW_DROP_ERROR_BAD_LINK.
+/* A symlink whose target stays inside its top-level item (cw-names.h), else CW_DROP_ERROR_BAD_LINK.
  * @path must have at least two components. */
 gboolean cw_inbox_make_symlink (CwInbox *inbox, const char *path, const char *target,
                                 const CwInboxMeta *meta, GError **error);
@@ -74,7 +88,8 @@ gboolean cw_inbox_file_write (CwInboxFile *file, guint64 offset, const void *dat
 /* The file is whole and verified: length becomes @size, metadata is set. Frees @file. */
 gboolean cw_inbox_file_finish (CwInboxFile *file, guint64 size, const CwInboxMeta *meta,
                                GError **error);
-/* Frees @file; @keep: leave what was written for the next attempt, else remove it. */
+/* Frees @file; @keep: leave what was written for the next attempt (or another begin_file() in this
+ * one), else remove it. It is not delivered in either case. */
 void cw_inbox_file_abort (CwInboxFile *file, gboolean keep);
 
 /* A nameless file on the target's file system for what is not an item itself (a folder's zip), with
@@ -83,7 +98,8 @@ int cw_inbox_open_scratch (CwInbox *inbox, guint64 size, GError **error);
 
 /* Renames every top-level item into the target and forgets leftovers of earlier attempts that were
  * not mentioned this time. *@ret_paths: absolute final paths, in the order of first mention up to
- * 1,000. On failure what could not be delivered stays for the next attempt. */
+ * 1,000. Missing folders, failed items and such are the caller's to judge: it delivers what is there.
+ * On failure the other items are delivered all the same; all stay known to the next attempt. */
 gboolean cw_inbox_deliver (CwInbox *inbox, GPtrArray **ret_paths, GError **error);
 
 G_END_DECLS

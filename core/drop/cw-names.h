@@ -19,8 +19,8 @@ char *cw_name_make_safe (const char *name, size_t len, gboolean top_level);
 /* "name.ext" and 2 give "name (2).ext"; "a.tar.gz" gives "a (2).tar.gz"; at most 255 bytes. */
 char *cw_name_number (const char *name, unsigned n, gboolean is_folder);
 
-/* Would following @target from the folder of @path (both "/"-separated, relative, below a
- * top-level item) stay inside that item? Lexically. */
+/* Does the symlink @path (relative, below a top-level item) with @target stay inside that item,
+ * whatever other such links there are? ".." is allowed only before the first name. */
 gboolean cw_name_link_stays_inside (const char *path, const char *target);
 
 /* For showing to a person: control characters and bidi overrides as "�", shortened in the middle

@@ -986,33 +986,42 @@ enter_namespace (void)
            && write_proc ("/proc/self/gid_map", gid_map);
 }
 
-/* Runs @func in a child with a fresh tmpfs as its target. */
-static void
-in_tmpfs (void (*func) (Fixture *f), const char *options)
+static gboolean
+may_mount (void)
 {
     int status;
     pid_t pid = fork ();
 
     g_assert_cmpint (pid, >=, 0);
-    if (pid == 0) {
-        Fixture f = { .folder = g_dir_make_tmp ("cw-inbox-XXXXXX", NULL) };
-        if (!enter_namespace () || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
-            || mount ("tmpfs", f.folder, "tmpfs", 0, options) < 0) {
-            g_rmdir (f.folder);
-            _exit (77);
-        }
-        func (&f);
-        g_clear_pointer (&f.inbox, cw_inbox_free);
-        umount2 (f.folder, MNT_DETACH);
-        g_rmdir (f.folder);
-        _exit (0);
-    }
+    if (pid == 0)
+        _exit (enter_namespace () && mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
+                       && mount ("tmpfs", "/tmp", "tmpfs", 0, NULL) == 0
+                   ? 0
+                   : 1);
     g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
-    g_assert_true (WIFEXITED (status));
-    if (WEXITSTATUS (status) == 77)
-        g_test_skip ("may not make a mount namespace");
-    else
-        g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+    return status == 0;
+}
+
+/* Runs @func in a process of its own, where the target is a fresh tmpfs. */
+static void
+in_tmpfs (Fixture *f, void (*func) (Fixture *f), const char *options)
+{
+    if (!g_test_subprocess ()) {
+        if (!may_mount ()) {
+            g_test_skip ("may not make a mount namespace");
+            return;
+        }
+        g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+        g_test_trap_assert_passed ();
+        return;
+    }
+    g_clear_pointer (&f->inbox, cw_inbox_free);
+    g_assert_true (enter_namespace ());
+    g_assert_cmpint (mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), ==, 0);
+    g_assert_cmpint (mount ("tmpfs", f->folder, "tmpfs", 0, options), ==, 0);
+    func (f);
+    g_clear_pointer (&f->inbox, cw_inbox_free);
+    g_assert_cmpint (umount2 (f->folder, MNT_DETACH), ==, 0);
 }
 
 static void
@@ -1047,7 +1056,7 @@ fill_up (Fixture *f)
 static void
 test_full (Fixture *f, gconstpointer data)
 {
-    in_tmpfs (fill_up, "size=1m");
+    in_tmpfs (f, fill_up, "size=1m");
 }
 
 static void
@@ -1079,7 +1088,7 @@ fill_up_and_keep (Fixture *f)
 static void
 test_full_and_keep (Fixture *f, gconstpointer data)
 {
-    in_tmpfs (fill_up_and_keep, "size=1m");
+    in_tmpfs (f, fill_up_and_keep, "size=1m");
 }
 
 static void
@@ -1101,7 +1110,7 @@ turn_read_only (Fixture *f)
 static void
 test_read_only (Fixture *f, gconstpointer data)
 {
-    in_tmpfs (turn_read_only, "size=1m");
+    in_tmpfs (f, turn_read_only, "size=1m");
 }
 
 static void
