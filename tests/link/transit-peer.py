@@ -6,8 +6,8 @@
 transit-peer.py sender|receiver KEY-HEX RELAY-HINT|- direct|relay
 
 Prints its transit object as one line of JSON, reads ours from standard input, connects, says "hello
-from python" in one record, answers one record with its bytes reversed, and
-waits until the connection ends."""
+from python" in one record, answers one record with its bytes reversed, and waits until the connection
+ends."""
 
 import json
 import sys
