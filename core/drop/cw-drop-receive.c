@@ -241,6 +241,9 @@ say_goodbye (Receiver *receiver, const GError *error)
     /* First: the sender may not even read that. */
     cw_drop_line_end_soon (receiver->line);
     cw_drop_answers_flush (&receiver->answers);
+    /* One that cancelled has said its last word, and waits for us to close. */
+    if (g_error_matches (error, CW_DROP_ERROR, CW_DROP_ERROR_PEER_CANCELLED))
+        cw_drop_line_end_now (receiver->line);
 }
 
 gboolean
