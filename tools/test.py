@@ -5,7 +5,9 @@ was skipped was skipped."""
 
 import argparse
 import glob
+import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -44,8 +46,19 @@ def run(argv):
         sys.exit(1)
 
 
+def skip_reasons(name):
+    """{description of a test case: reason}: Meson's JUnit file leaves the reason out."""
+    reasons = {}
+    with open(name + "/meson-logs/testlog.json", encoding="utf-8") as log:
+        for line in log:
+            output = json.loads(line).get("stdout") or ""
+            reasons.update(re.findall(r"^ok \d+ (?:- )?(.*?) # SKIP (.*)$", output, re.MULTILINE))
+    return reasons
+
+
 def results(name):
     """(label, outcome, text) of each test case: passed, failed or skipped."""
+    reasons = skip_reasons(name)
     root = ElementTree.parse(name + "/meson-logs/testlog.junit.xml").getroot()
     for suite in root.iter("testsuite"):
         for case in suite.iter("testcase"):
@@ -55,7 +68,8 @@ def results(name):
             if bad is not None:
                 yield label, "failed", (bad.get("message") or bad.text or "")
             elif skipped is not None:
-                yield label, "skipped", (skipped.get("message") or skipped.text or "")
+                case_name = re.sub(r"^\d+ ", "", case.get("name"))
+                yield label, "skipped", reasons.get(case_name, "without a reason")
             else:
                 yield label, "passed", ""
 
