@@ -20,7 +20,7 @@ static const char *const default_mailboxes[] = {
 };
 #define DEFAULT_RELAY "tcp:transit.magic-wormhole.io:4001"
 
-G_DEFINE_QUARK (cw - settings - error - quark, cw_settings_error)
+G_DEFINE_QUARK (cw-settings-error-quark, cw_settings_error)
 
 static const struct {
     const char *key;

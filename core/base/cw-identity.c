@@ -17,7 +17,7 @@
 #define KEY_FILE "identity.key"
 #define KEY_LINE_SIZE (64 + 1)
 
-G_DEFINE_QUARK (cw - identity - error - quark, cw_identity_error)
+G_DEFINE_QUARK (cw-identity-error-quark, cw_identity_error)
 
 struct _CwIdentity {
     CwSecret *secret;

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-G_DEFINE_QUARK (cw - drop - error - quark, cw_drop_error)
+G_DEFINE_QUARK (cw-drop-error-quark, cw_drop_error)
 
 CwDropError
 cw_drop_error_from_target_errno (int errnum)

@@ -57,16 +57,6 @@ top_clear (gpointer data)
     g_free (top->source);
 }
 
-static void
-failure_free (gpointer data)
-{
-    CwTransferFailure *failure = data;
-
-    g_free (failure->path);
-    g_error_free (failure->error);
-    g_free (failure);
-}
-
 static CwOutgoing *
 outgoing_new (void)
 {
@@ -76,7 +66,7 @@ outgoing_new (void)
     outgoing->paths = g_string_chunk_new (16384);
     outgoing->tops = g_array_new (FALSE, FALSE, sizeof (Top));
     g_array_set_clear_func (outgoing->tops, top_clear);
-    outgoing->left_out = g_ptr_array_new_with_free_func (failure_free);
+    outgoing->left_out = cw_transfer_failures_new ();
     outgoing->stream_fd = -1;
     outgoing->folder_fd = -1;
     return outgoing;
@@ -127,14 +117,12 @@ fail_errno (GError **error, int errnum, const char *path)
 static void
 leave_out (CwOutgoing *outgoing, const char *path, const char *reason)
 {
-    CwTransferFailure *failure;
+    g_autoptr (GError) error = NULL;
 
     if (outgoing->left_out->len >= MAX_LEFT_OUT)
         return;
-    failure = g_new0 (CwTransferFailure, 1);
-    failure->path = g_strdup (path);
-    failure->error = new_unreadable (path, reason);
-    g_ptr_array_add (outgoing->left_out, failure);
+    error = new_unreadable (path, reason);
+    cw_transfer_failures_add (outgoing->left_out, path, error);
 }
 
 static CwItemKind

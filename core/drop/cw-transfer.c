@@ -22,8 +22,14 @@ failure_free (gpointer data)
     g_free (failure);
 }
 
-static void
-add_failure (GPtrArray *failures, const char *path, const GError *error)
+GPtrArray *
+cw_transfer_failures_new (void)
+{
+    return g_ptr_array_new_with_free_func (failure_free);
+}
+
+void
+cw_transfer_failures_add (GPtrArray *failures, const char *path, const GError *error)
 {
     CwTransferFailure *failure = g_new0 (CwTransferFailure, 1);
 
@@ -39,7 +45,7 @@ cw_transfer_new (void)
 
     g_atomic_ref_count_init (&transfer->refs);
     g_mutex_init (&transfer->lock);
-    transfer->failures = g_ptr_array_new_with_free_func (failure_free);
+    transfer->failures = cw_transfer_failures_new ();
     return transfer;
 }
 
@@ -121,7 +127,7 @@ cw_transfer_fail_file (CwTransfer *transfer, const char *path, const GError *err
     g_mutex_lock (&transfer->lock);
     transfer->figures.files_failed++;
     if (transfer->failures->len < MAX_FAILURES)
-        add_failure (transfer->failures, path, error);
+        cw_transfer_failures_add (transfer->failures, path, error);
     g_mutex_unlock (&transfer->lock);
 }
 
@@ -136,12 +142,12 @@ cw_transfer_get_figures (CwTransfer *transfer, CwTransferFigures *ret)
 GPtrArray *
 cw_transfer_dup_failures (CwTransfer *transfer)
 {
-    GPtrArray *copy = g_ptr_array_new_with_free_func (failure_free);
+    GPtrArray *copy = cw_transfer_failures_new ();
 
     g_mutex_lock (&transfer->lock);
     for (guint i = 0; i < transfer->failures->len; i++) {
         const CwTransferFailure *failure = g_ptr_array_index (transfer->failures, i);
-        add_failure (copy, failure->path, failure->error);
+        cw_transfer_failures_add (copy, failure->path, failure->error);
     }
     g_mutex_unlock (&transfer->lock);
     return copy;

@@ -26,6 +26,10 @@ typedef struct {
     GError *error;
 } CwTransferFailure;
 
+/* A list of these that owns them; add copies both. Free with g_ptr_array_unref(). */
+GPtrArray *cw_transfer_failures_new (void);
+void cw_transfer_failures_add (GPtrArray *failures, const char *path, const GError *error);
+
 typedef struct _CwTransfer CwTransfer;
 
 CwTransfer *cw_transfer_new (void);

@@ -77,16 +77,6 @@ entry_clear (gpointer data)
     g_free (entry->name);
 }
 
-static void
-failure_free (gpointer data)
-{
-    CwTransferFailure *failure = data;
-
-    g_free (failure->path);
-    g_error_free (failure->error);
-    g_free (failure);
-}
-
 static const CwOutgoingItem *
 get_content (CwV1Source *source, const Entry *entry)
 {
@@ -223,12 +213,11 @@ resolve (CwOutgoing *outgoing, GHashTable *index, guint link, guint *ret_file)
 static void
 leave_out_link (CwV1Source *source, guint link)
 {
-    CwTransferFailure *failure = g_new0 (CwTransferFailure, 1);
+    const char *path = cw_outgoing_get_item (source->outgoing, link)->path;
+    g_autoptr (GError) error = new_error (CW_DROP_ERROR_BAD_LINK, path, "symlink ",
+                                          "does not lead to a file in the same folder");
 
-    failure->path = g_strdup (cw_outgoing_get_item (source->outgoing, link)->path);
-    failure->error = new_error (CW_DROP_ERROR_BAD_LINK, failure->path, "symlink ",
-                                "does not lead to a file in the same folder");
-    g_ptr_array_add (source->left_out, failure);
+    cw_transfer_failures_add (source->left_out, path, error);
 }
 
 /* --- Names --- */
@@ -469,7 +458,7 @@ cw_v1_source_new (CwOutgoing *outgoing,
     source->fd = source->spool_fd = -1;
     source->entries = g_array_new (FALSE, FALSE, sizeof (Entry));
     g_array_set_clear_func (source->entries, entry_clear);
-    source->left_out = g_ptr_array_new_with_free_func (failure_free);
+    source->left_out = cw_transfer_failures_new ();
     source->pending = g_byte_array_new ();
     source->name = g_strdup (n_tops == 1 ? first->path : bundle_name);
     source->is_zip = n_tops > 1 || first->kind == CW_ITEM_FOLDER;

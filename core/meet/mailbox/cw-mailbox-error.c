@@ -3,4 +3,4 @@
  */
 #include "cw-mailbox-error.h"
 
-G_DEFINE_QUARK (cw - mailbox - error - quark, cw_mailbox_error)
+G_DEFINE_QUARK (cw-mailbox-error-quark, cw_mailbox_error)
