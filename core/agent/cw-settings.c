@@ -20,7 +20,9 @@ static const char *const default_mailboxes[] = {
 };
 #define DEFAULT_RELAY "tcp:transit.magic-wormhole.io:4001"
 
+/* clang-format off */
 G_DEFINE_QUARK (cw-settings-error-quark, cw_settings_error)
+/* clang-format on */
 
 static const struct {
     const char *key;

@@ -17,7 +17,9 @@
 #define KEY_FILE "identity.key"
 #define KEY_LINE_SIZE (64 + 1)
 
+/* clang-format off */
 G_DEFINE_QUARK (cw-identity-error-quark, cw_identity_error)
+/* clang-format on */
 
 struct _CwIdentity {
     CwSecret *secret;

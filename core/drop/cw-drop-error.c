@@ -5,7 +5,9 @@
 
 #include <errno.h>
 
+/* clang-format off */
 G_DEFINE_QUARK (cw-drop-error-quark, cw_drop_error)
+/* clang-format on */
 
 CwDropError
 cw_drop_error_from_target_errno (int errnum)

@@ -39,7 +39,9 @@
 /* Dialled in all, whatever and how often the other sends hints; our own relay is not counted. */
 #define DIALS_MAX (CW_TRANSIT_HINTS_DIRECT_MAX + CW_TRANSIT_HINTS_RELAY_MAX)
 
+/* clang-format off */
 G_DEFINE_QUARK (cw-transit-error-quark, cw_transit_error)
+/* clang-format on */
 
 /* A relay that is to be tried. */
 typedef struct {

@@ -3,4 +3,6 @@
  */
 #include "cw-mailbox-error.h"
 
+/* clang-format off */
 G_DEFINE_QUARK (cw-mailbox-error-quark, cw_mailbox_error)
+/* clang-format on */
