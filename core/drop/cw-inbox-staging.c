@@ -108,10 +108,12 @@ make_and_lock (int folder_fd, const char *name, Locked *ret)
 static mode_t
 probe_umask (int staging_fd)
 {
-    int fd = openat (staging_fd, "probe", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0777);
     struct stat st;
     mode_t mask = 077;
+    int fd;
 
+    unlinkat (staging_fd, "probe", 0); /* of an attempt that was killed right here */
+    fd = openat (staging_fd, "probe", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0777);
     if (fd >= 0) {
         if (fstat (fd, &st) == 0)
             mask = ~st.st_mode & 0777;

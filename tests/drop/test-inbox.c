@@ -307,6 +307,20 @@ test_modes (Fixture *f, gconstpointer data)
     }
 }
 
+/* An attempt that was killed while it asked for the umask leaves its question behind. */
+static void
+test_modes_after_kill (Fixture *f, gconstpointer data)
+{
+    g_autofree char *probe = g_build_filename (f->folder, STAGING, "probe", NULL);
+
+    put (f, "d/file", "x");
+    g_clear_pointer (&f->inbox, cw_inbox_free);
+    g_assert_true (g_file_set_contents (probe, "", 0, NULL));
+    open_inbox (f);
+    put (f, "file", "x");
+    g_assert_cmpuint (get_stat (f, STAGING "/items/file").st_mode & 07777, ==, meta.mode);
+}
+
 static void
 test_never_over (Fixture *f, gconstpointer data)
 {
@@ -1151,6 +1165,7 @@ main (int argc, char **argv)
     } tests[] = {
         { "/inbox/deliver", test_deliver },
         { "/inbox/modes", test_modes },
+        { "/inbox/modes/after-kill", test_modes_after_kill },
         { "/inbox/never-over", test_never_over },
         { "/inbox/once", test_once },
         { "/inbox/nothing-came", test_nothing_came },
