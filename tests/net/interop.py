@@ -48,6 +48,8 @@ class Go:
 
     def __init__(self):
         lab.need("wormhole-william")
+        if not os.path.exists("/etc/hosts"):
+            raise lab.Skip("no /etc/hosts, in which its built-in relay could be this machine")
 
     def send(self, home, code, *what, relay=False):
         return home.run("wormhole-william", "--relay-url", "ws://127.0.0.1:4000/v1", "send",

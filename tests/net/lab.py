@@ -50,7 +50,7 @@ def enter():
         "mount --make-rprivate / && "
         "ip link set lo up && "
         f"ip addr add {ADDR4}/24 dev lo && ip -6 addr add {ADDR6}/64 dev lo nodad && "
-        "mount --bind \"$0\" /etc/hosts && exec \"$@\"")
+        "{ [ ! -e /etc/hosts ] || mount --bind \"$0\" /etc/hosts; } && exec \"$@\"")
     hosts = tempfile.NamedTemporaryFile("w", prefix="cw-hosts-", delete=False)
     hosts.write(_HOSTS)
     hosts.close()
